@@ -1,0 +1,427 @@
+//! The boundary between the network engine and the processor that runs it.
+//!
+//! A [`Backend`] offers the fused operations of a fully connected network and owns the buffers they
+//! work on. There is no tensor arithmetic and no autodiff: forward and backward are explicit calls.
+//! Above this module nothing asks which processor is in use.
+
+pub mod cpu;
+mod desc;
+
+pub use desc::*;
+
+use crate::error::{Error, Result};
+use std::fmt::Debug;
+
+/// A plain value a buffer may hold.
+pub trait Element: bytemuck::Pod + Send + Sync + Debug + Default + PartialOrd {}
+impl Element for u8 {}
+impl Element for u32 {}
+impl Element for f32 {}
+impl Element for f64 {}
+
+/// The number type of an engine: `f32`, or `f64` on the CPU.
+pub trait Real: Element + num_traits::Float + num_traits::NumAssign + std::iter::Sum {
+    /// As the user writes it in `--precision`.
+    const NAME: &'static str;
+    /// Rounded to this type.
+    fn of(value: f64) -> Self;
+    /// Without loss.
+    fn wide(self) -> f64;
+    /// Hyperbolic tangent, accurate to a few units in the last place, and written so that loops over
+    /// it vectorise.
+    fn fast_tanh(self) -> Self;
+    /// The error function, for exact GELU.
+    fn erf(self) -> Self;
+}
+
+/// What a processor must do for us.
+///
+/// Shapes live in the descriptions ([`Linear`], [`Loss`], …), matrices are row-major with one row per
+/// sample. Outputs are the caller's, so that no operation allocates device memory. Operations are queued
+/// in order; [`Backend::download`] waits for those before it. Every result is the same bits from run to
+/// run, whatever the number of threads.
+///
+/// Operations check their descriptions against the buffers and answer [`Error::Shape`]; no other
+/// failure is expected of a correct caller short of a device fault.
+pub trait Backend: Sync + Sized {
+    /// Memory of this processor holding elements of one type.
+    type Buf<T: Element>: Send + Sync;
+
+    /// For people: processor and number of threads, or the card.
+    fn name(&self) -> String;
+
+    /// How many samples evaluation should pass through the network at a time.
+    fn chunk_rows(&self) -> usize;
+
+    /// A new buffer with these contents.
+    fn upload<T: Element>(&self, host: &[T]) -> Result<Self::Buf<T>>;
+
+    /// A new buffer of zeros.
+    fn zeros<T: Element>(&self, len: usize) -> Result<Self::Buf<T>>;
+
+    /// Overwrites `to` with `host`, which has the same length.
+    fn write<T: Element>(&self, host: &[T], to: PartMut<'_, Self, T>) -> Result<()>;
+
+    /// A copy of `part` on the host, after everything queued before has run.
+    fn download<T: Element>(&self, part: Part<'_, Self, T>) -> Result<Vec<T>>;
+
+    /// `z = x Wᵀ + b`, and on request the mean and the biased variance of each column of `z`
+    /// (two-pass or Welford/Chan, never E\[z²\] − E\[z\]²).
+    ///
+    /// `x` is [rows, inputs] and is formed on the fly from `input`; `weight` is [outputs, inputs], `bias`
+    /// [outputs], `z` [rows, outputs]. Source: paper A, Eq. 1.
+    fn linear<R: Real>(
+        &self,
+        desc: Linear,
+        input: &Input<'_, Self, R>,
+        weight: Part<'_, Self, R>,
+        bias: Option<Part<'_, Self, R>>,
+        z: PartMut<'_, Self, R>,
+        moments: Option<Moments<'_, Self, R>>,
+    ) -> Result<()>;
+
+    /// `inv_std = 1/√(var + ε)`, each [features]; with `running`, also the exponential moving averages
+    /// `running = (1 − α) running + α batch`, the variance unbiased as PyTorch does. Source: paper A, Eq. 3.
+    fn batch_norm<R: Real>(
+        &self,
+        desc: BatchNorm,
+        mean: Part<'_, Self, R>,
+        var: Part<'_, Self, R>,
+        inv_std: PartMut<'_, Self, R>,
+        running: Option<Moments<'_, Self, R>>,
+    ) -> Result<()>;
+
+    /// Loss of every row of `logits` [rows, classes] (f64, [rows], without the mean) and, on request, the
+    /// gradient of its mean over `rows` (cross-entropy) or over `rows × classes` (MSE on one-hot targets).
+    /// A label that is no class gives NaN.
+    fn loss<R: Real>(
+        &self,
+        desc: Loss,
+        logits: Part<'_, Self, R>,
+        labels: Labels<'_, Self>,
+        row_loss: PartMut<'_, Self, f64>,
+        grad: Option<PartMut<'_, Self, R>>,
+    ) -> Result<()>;
+
+    /// Gradients of one layer. With `dz` [rows, outputs] formed on the fly from `delta`:
+    ///
+    /// - `grads[weight] = dzᵀ x`, `grads[bias] = Σ_rows dz`;
+    /// - into `below` [rows, inputs], on request, `g = (dz W) ⊙ dropout ⊙ f′(h)` of the layer below, and, if
+    ///   that layer is normalised, `grads[beta] = Σ g` and `grads[gamma] = Σ g x̂` of that layer.
+    ///
+    /// `input` is the forward pass's; `params` and `grads` have the same layout.
+    fn linear_backward<R: Real>(
+        &self,
+        desc: LinearBackward,
+        delta: &Delta<'_, Self, R>,
+        input: &Input<'_, Self, R>,
+        params: &Self::Buf<R>,
+        grads: &mut Self::Buf<R>,
+        below: Option<&mut Self::Buf<R>>,
+    ) -> Result<()>;
+
+    /// One optimiser step over all parameters at once, with PyTorch's formulas.
+    ///
+    /// `status` is `[1 + index of the first non-finite gradient or 0, step at which it was met]`. Once it is
+    /// set nothing is updated any more, so that the last good state stays. `first` and `second` are the
+    /// moments (momentum buffer and nothing for SGD).
+    fn update<R: Real>(
+        &self,
+        desc: Update,
+        params: &mut Self::Buf<R>,
+        grads: &Self::Buf<R>,
+        first: &mut Self::Buf<R>,
+        second: &mut Self::Buf<R>,
+        status: &mut Self::Buf<u32>,
+    ) -> Result<()>;
+
+    /// Index of the largest logit of every row, the lowest among equals; NaN counts as smallest.
+    fn predict<R: Real>(
+        &self,
+        desc: Predict,
+        logits: Part<'_, Self, R>,
+        predicted: PartMut<'_, Self, u8>,
+    ) -> Result<()>;
+
+    /// Writes out the `x` [rows, features] that `input` stands for.
+    fn activate<R: Real>(
+        &self,
+        desc: Activate,
+        input: &Input<'_, Self, R>,
+        x: PartMut<'_, Self, R>,
+    ) -> Result<()>;
+
+    /// Standard normals ξ [rows, cols] by Philox4x32-10 and Box–Muller, computed in f64 and rounded once:
+    /// key = seed, counter = (row id, column/4, trial, stream). Row ids are consecutive or those listed.
+    fn normals<R: Real>(&self, desc: Normals, rows: Rows<'_, Self>, out: PartMut<'_, Self, R>) -> Result<()>;
+
+    /// `out = x + alpha · y`, element by element.
+    fn add_scaled<R: Real>(
+        &self,
+        alpha: f64,
+        x: Part<'_, Self, R>,
+        y: Part<'_, Self, R>,
+        out: PartMut<'_, Self, R>,
+    ) -> Result<()>;
+
+    /// For every neuron and class, the mass of that class in each of `bins` equal bins of the normalised
+    /// rank axis, ranks descending: `mass` is f64 [neurons, classes, bins] and sums to the number of
+    /// samples of the class. Equal keys share their interval of positions; −0 equals +0. The keys are
+    /// the local fields h of `field`. Exact and independent of the order of samples. Source: paper A,
+    /// Sec. II.C. A NaN key is an [`Error::Failed`].
+    fn rank_mass<R: Real>(
+        &self,
+        desc: RankMass,
+        field: &Field<'_, Self, R>,
+        labels: Labels<'_, Self>,
+        mass: PartMut<'_, Self, f64>,
+    ) -> Result<()>;
+
+    /// Adds to `sums` (f64 [classes, features]) the rows of `input`, each to its class.
+    fn class_sums<R: Real>(
+        &self,
+        desc: ClassSums,
+        input: &Input<'_, Self, R>,
+        labels: Labels<'_, Self>,
+        sums: PartMut<'_, Self, f64>,
+    ) -> Result<()>;
+
+    /// Cosine of every row of `input` with the centre of its class (`centres` f64 [classes, features]);
+    /// a zero vector has cosine 0. `cosines` is f64 [rows].
+    fn class_cosines<R: Real>(
+        &self,
+        desc: ClassSums,
+        input: &Input<'_, Self, R>,
+        labels: Labels<'_, Self>,
+        centres: Part<'_, Self, f64>,
+        cosines: PartMut<'_, Self, f64>,
+    ) -> Result<()>;
+
+    /// Adds to `products` (f64 [features, features + targets]) the sums over rows of
+    /// `(x − centre)(x − centre)ᵀ | (x − centre) (y − y_centre)ᵀ`; `centre` is f64 [features + targets], `y`
+    /// [rows, targets]. Normal equations of the linear perceptron (paper B, "LP").
+    fn gram<R: Real>(
+        &self,
+        desc: Gram,
+        input: &Input<'_, Self, R>,
+        targets: Part<'_, Self, R>,
+        centre: Part<'_, Self, f64>,
+        products: PartMut<'_, Self, f64>,
+    ) -> Result<()>;
+}
+
+/// The user's choice of device and threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// The CPU, with so many threads.
+    Cpu { threads: usize },
+}
+
+/// Work for whichever backend the user chose: a generic closure, which Rust lacks.
+pub trait Job {
+    /// What the work answers.
+    type Output;
+    /// Does the work on `backend`.
+    fn run<B: Backend>(self, backend: &B) -> Result<Self::Output>;
+}
+
+/// The only place in the crate that asks which backend it is.
+pub fn with<J: Job>(choice: Choice, job: J) -> Result<J::Output>
+where
+    J: Send,
+    J::Output: Send,
+{
+    match choice {
+        Choice::Cpu { threads } => cpu::Cpu::new(threads)?.install(|cpu| job.run(cpu)),
+    }
+}
+
+/// A run of elements of a buffer, to read.
+pub struct Part<'a, B: Backend, T: Element> {
+    /// The whole buffer.
+    pub buf: &'a B::Buf<T>,
+    /// First element and number of elements.
+    pub span: Span,
+}
+
+impl<B: Backend, T: Element> Clone for Part<'_, B, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<B: Backend, T: Element> Copy for Part<'_, B, T> {}
+
+impl<'a, B: Backend, T: Element> Part<'a, B, T> {
+    /// `len` elements of `buf` from `start`.
+    pub fn new(buf: &'a B::Buf<T>, start: usize, len: usize) -> Self {
+        Part { buf, span: Span { start, len } }
+    }
+
+    /// The elements of `buf` that `span` names.
+    pub fn at(buf: &'a B::Buf<T>, span: Span) -> Self {
+        Part { buf, span }
+    }
+}
+
+/// A run of elements of a buffer, to write.
+pub struct PartMut<'a, B: Backend, T: Element> {
+    /// The whole buffer.
+    pub buf: &'a mut B::Buf<T>,
+    /// First element and number of elements.
+    pub span: Span,
+}
+
+impl<'a, B: Backend, T: Element> PartMut<'a, B, T> {
+    /// `len` elements of `buf` from `start`.
+    pub fn new(buf: &'a mut B::Buf<T>, start: usize, len: usize) -> Self {
+        PartMut { buf, span: Span { start, len } }
+    }
+
+    /// The elements of `buf` that `span` names.
+    pub fn at(buf: &'a mut B::Buf<T>, span: Span) -> Self {
+        PartMut { buf, span }
+    }
+}
+
+/// Column means and variances to be written, two runs of one buffer.
+pub struct Moments<'a, B: Backend, R: Real> {
+    /// Holds both.
+    pub buf: &'a mut B::Buf<R>,
+    /// [features]
+    pub mean: Span,
+    /// [features]
+    pub var: Span,
+}
+
+/// Which rows of a stored set take part, in order.
+pub enum Rows<'a, B: Backend> {
+    /// Consecutive rows from this one.
+    From(usize),
+    /// The rows listed, from a position of the list.
+    Listed {
+        /// Row numbers.
+        index: &'a B::Buf<u32>,
+        /// First position used.
+        start: usize,
+    },
+}
+
+impl<B: Backend> Clone for Rows<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<B: Backend> Copy for Rows<'_, B> {}
+
+/// Labels of the rows that take part: `labels[rows]`.
+pub struct Labels<'a, B: Backend> {
+    /// One class per stored sample.
+    pub labels: &'a B::Buf<u8>,
+    /// Which of them, in order.
+    pub rows: Rows<'a, B>,
+}
+
+impl<B: Backend> Clone for Labels<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<B: Backend> Copy for Labels<'_, B> {}
+
+/// The input x(l−1) of a layer, in the form in which it is stored.
+pub enum Input<'a, B: Backend, R: Real> {
+    /// x = scale · byte + shift, from 8-bit pixels [samples, inputs].
+    Pixels {
+        /// All stored samples.
+        pixels: &'a B::Buf<u8>,
+        /// Those that take part.
+        rows: Rows<'a, B>,
+        /// Maps a byte to the network's input range.
+        scale: R,
+        /// Maps a byte to the network's input range.
+        shift: R,
+    },
+    /// x = dropout(f(h)) of the layer below.
+    Field {
+        /// The local field h.
+        field: Field<'a, B, R>,
+        /// f.
+        activation: Activation,
+        /// Training only.
+        dropout: Option<Dropout>,
+    },
+}
+
+/// A local field: h = γ (z + a ξ − mean) · inv_std + β, without the parts that are absent.
+pub struct Field<'a, B: Backend, R: Real> {
+    /// z, [rows, features].
+    pub z: Part<'a, B, R>,
+    /// Noise that entered the layer linearly.
+    pub noise: Option<Noise<'a, B, R>>,
+    /// Batch normalisation.
+    pub norm: Option<Norm<'a, B, R>>,
+}
+
+impl<B: Backend, R: Real> Clone for Field<'_, B, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<B: Backend, R: Real> Copy for Field<'_, B, R> {}
+
+/// Adds `amplitude[row] · xi[row, feature]` to z.
+pub struct Noise<'a, B: Backend, R: Real> {
+    /// [rows, features]
+    pub xi: Part<'a, B, R>,
+    /// [rows]
+    pub amplitude: Part<'a, B, R>,
+}
+
+impl<B: Backend, R: Real> Clone for Noise<'_, B, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<B: Backend, R: Real> Copy for Noise<'_, B, R> {}
+
+/// Batch normalisation with given statistics; each part [features].
+pub struct Norm<'a, B: Backend, R: Real> {
+    /// μ
+    pub mean: Part<'a, B, R>,
+    /// 1/√(σ² + ε)
+    pub inv_std: Part<'a, B, R>,
+    /// γ
+    pub gamma: Part<'a, B, R>,
+    /// β
+    pub beta: Part<'a, B, R>,
+}
+
+impl<B: Backend, R: Real> Clone for Norm<'_, B, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<B: Backend, R: Real> Copy for Norm<'_, B, R> {}
+
+/// dz of a layer, formed from what the layer above left: `dz = grad`, or through the layer's batch norm
+/// `dz = γ inv_std (grad − grads[beta]/rows − x̂ grads[gamma]/rows)`.
+pub struct Delta<'a, B: Backend, R: Real> {
+    /// dL/dh, [rows, outputs].
+    pub grad: &'a B::Buf<R>,
+    /// The layer's norm in the forward pass, with its field z.
+    pub norm: Option<DeltaNorm<'a, B, R>>,
+}
+
+/// The batch norm a gradient passes on its way down.
+pub struct DeltaNorm<'a, B: Backend, R: Real> {
+    /// z, [rows, outputs].
+    pub z: Part<'a, B, R>,
+    /// As in the forward pass.
+    pub norm: Norm<'a, B, R>,
+    /// Where the gradients of γ and β stand in `grads`.
+    pub at: NormSpans,
+}
+
+pub(crate) fn shape(op: &'static str, fits: bool, what: impl FnOnce() -> String) -> Result<()> {
+    if fits { Ok(()) } else { Err(Error::Shape { op, what: what() }) }
+}

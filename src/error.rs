@@ -1,0 +1,88 @@
+//! The one error type: every variant says what happened, where, and what to do about it.
+//!
+//! The exit codes are a contract with scripts; they are decided here and nowhere else.
+
+use std::path::{Path, PathBuf};
+
+/// Result of everything in the crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why something failed. `Display` is one sentence for the user.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A wrong command line or configuration value: exit code 2.
+    #[error("{0}")]
+    Usage(String),
+    /// A data set or network file that is missing or corrupt: exit code 3.
+    #[error("{}: {what}", file.display())]
+    File { file: PathBuf, what: String },
+    /// Buffers that do not fit the description of an operation: a defect of the caller, exit code 1.
+    #[error("{op}: {what}")]
+    Shape { op: &'static str, what: String },
+    /// A device that is absent, unusable or out of memory: exit code 4.
+    #[error("{0}")]
+    Device(String),
+    /// Training met a NaN or an infinity: exit code 5.
+    #[error(
+        "training stopped at step {step}: {tensor} of layer {layer} is not finite; {kept}; \
+         lower train.lr or check the input scaling"
+    )]
+    NonFinite { step: u64, layer: usize, tensor: String, kept: String },
+    /// Something went wrong while reading or writing: exit code 1.
+    #[error("cannot {doing} {}: {source}{}", path.display(), remedy(source))]
+    Io { doing: &'static str, path: PathBuf, source: std::io::Error },
+    /// The state is saved and the same command continues: exit code 75.
+    #[error("{0}")]
+    Again(String),
+    /// A signal ended the run after its state was saved: exit code 128 + signal.
+    #[error("stopped by signal {signal}; {saved}")]
+    Interrupted { signal: i32, saved: String },
+    /// Anything else that failed while running: exit code 1.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Error {
+    /// A closure for `map_err` that names what was being done to which path.
+    pub fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+        let path = path.to_owned();
+        move |source| Error::Io { doing, path, source }
+    }
+
+    /// A defect of a data or network file.
+    pub fn file(file: &Path, what: impl Into<String>) -> Error {
+        Error::File { file: file.to_owned(), what: what.into() }
+    }
+
+    /// The process exit code of the contract.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Usage(_) => 2,
+            Error::File { .. } => 3,
+            Error::Device(_) => 4,
+            Error::NonFinite { .. } => 5,
+            Error::Again(_) => 75,
+            Error::Interrupted { signal, .. } => 128 + *signal as u8,
+            Error::Shape { .. } | Error::Io { .. } | Error::Failed(_) => 1,
+        }
+    }
+}
+
+fn remedy(source: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind::*;
+    match source.kind() {
+        PermissionDenied | ReadOnlyFilesystem => "; choose a folder you may write to",
+        StorageFull | QuotaExceeded => "; free some space, then run the same command again",
+        _ => "",
+    }
+}
+
+/// The name in `known` nearest to `name`, if one is near enough to be what was meant.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .filter(|(score, _)| *score > 0.6)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}

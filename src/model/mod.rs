@@ -1,0 +1,7 @@
+//! Networks: shape, parameters, forward and backward passes, files.
+
+mod network;
+mod spec;
+
+pub use network::Network;
+pub use spec::{BnSpec, LayerSpans, Layout, Momentum, Spec};

@@ -1,0 +1,31 @@
+//! Backends to run on, and the one comparison every numeric test uses.
+#![allow(unused_macros, dead_code)] // each module uses some of it
+
+use netdyn::backend::cpu::Cpu;
+
+/// Runs each `fn test<B: Backend>(backend: &B)` on every backend, as `cpu::test`.
+macro_rules! on_each_backend {
+    ($($test:ident),+ $(,)?) => {
+        mod cpu {
+            $(#[test] fn $test() { crate::common::cpu(super::$test) })+
+        }
+    };
+}
+pub(crate) use on_each_backend;
+
+/// Runs `test` on a CPU backend with two threads.
+pub fn cpu(test: impl FnOnce(&Cpu) + Send) {
+    Cpu::new(2).unwrap().install(|cpu| Ok(test(cpu))).unwrap();
+}
+
+/// Fails at the first element off by more than `rtol * |want| + atol`, and at any NaN.
+#[track_caller]
+pub fn assert_close(what: &str, got: &[f64], want: &[f64], rtol: f64, atol: f64) {
+    assert_eq!(got.len(), want.len(), "{what}: length");
+    for (i, (got, want)) in got.iter().zip(want).enumerate() {
+        let off = (got - want).abs();
+        // `off > limit` would be the natural test, and would let NaN through.
+        let close = off <= rtol * want.abs() + atol;
+        assert!(close, "{what}[{i}]: got {got:e}, want {want:e}, off by {off:e}");
+    }
+}

@@ -1,0 +1,3 @@
+//! All integration tests, one program: one module per operation, analysis or command.
+
+mod common;
