@@ -80,8 +80,17 @@ pub trait Backend: Sync + Sized {
         moments: Option<Moments<'_, Self, R>>,
     ) -> Result<()>;
 
+    /// Mean and biased variance of each column of the x [rows, features] that `input` stands for.
+    fn moments<R: Real>(
+        &self,
+        desc: Activate,
+        input: &Input<'_, Self, R>,
+        moments: Moments<'_, Self, R>,
+    ) -> Result<()>;
+
     /// `inv_std = 1/√(var + ε)`, each [features]; with `running`, also the exponential moving averages
-    /// `running = (1 − α) running + α batch`, the variance unbiased as PyTorch does. Source: paper A, Eq. 3.
+    /// `running = (1 − α) running + α batch`, the variance unbiased as PyTorch does; a
+    /// statistic that is not finite leaves its running value as it was. Source: paper A, Eq. 3.
     fn batch_norm<R: Real>(
         &self,
         desc: BatchNorm,
@@ -350,6 +359,20 @@ pub enum Input<'a, B: Backend, R: Real> {
         /// Training only.
         dropout: Option<Dropout>,
     },
+}
+
+impl<B: Backend, R: Real> Clone for Input<'_, B, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<B: Backend, R: Real> Copy for Input<'_, B, R> {}
+
+impl<'a, B: Backend, R: Real> Input<'a, B, R> {
+    /// The field itself, with nothing applied to it.
+    pub fn plain(field: Field<'a, B, R>) -> Self {
+        Input::Field { field, activation: Activation::Identity, dropout: None }
+    }
 }
 
 /// A local field: h = γ (z + a ξ − mean) · inv_std + β, without the parts that are absent.

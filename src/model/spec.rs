@@ -130,4 +130,20 @@ impl Layout {
             .collect();
         Layout { layers, params, stats }
     }
+
+    /// Layer number and name of the tensor that holds element `index` of the parameters.
+    pub fn name_of(&self, index: usize) -> (usize, &'static str) {
+        for (i, layer) in self.layers.iter().enumerate() {
+            let gamma = layer.norm.map(|norm| norm.gamma);
+            let beta = layer.norm.map(|norm| norm.beta);
+            let named =
+                [(Some(layer.weight), "weight"), (layer.bias, "bias"), (gamma, "gamma"), (beta, "beta")];
+            for (span, name) in named {
+                if span.is_some_and(|span| span.range().contains(&index)) {
+                    return (i + 2, name);
+                }
+            }
+        }
+        (self.layers.len() + 1, "parameters")
+    }
 }

@@ -11,6 +11,7 @@ mod gram;
 mod linear;
 mod linear_backward;
 mod loss;
+mod moments;
 mod normals;
 mod predict;
 mod rank_mass;
@@ -107,6 +108,15 @@ impl Backend for Cpu {
         moments: Option<Moments<'_, Self, R>>,
     ) -> Result<()> {
         linear::linear(desc, input, weight, bias, z, moments)
+    }
+
+    fn moments<R: Real>(
+        &self,
+        desc: Activate,
+        input: &Input<'_, Self, R>,
+        moments: Moments<'_, Self, R>,
+    ) -> Result<()> {
+        moments::moments(desc, input, moments)
     }
 
     fn batch_norm<R: Real>(

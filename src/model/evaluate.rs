@@ -1,0 +1,212 @@
+//! Passes through a trained network: no dropout, no gradients.
+
+use super::net::NormStats;
+use super::{Net, Samples};
+use crate::Result;
+use crate::backend::{
+    Activate, Backend, Field, Input, Linear, Loss, LossKind, Noise, Part, PartMut, Predict, Real, Rows,
+};
+use serde::{Deserialize, Serialize};
+
+/// Which statistics a batch norm uses in evaluation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum BnMode {
+    /// The running statistics (PyTorch's evaluation mode).
+    Eval,
+    /// Those of the evaluated set itself (training mode, α = 1 in paper A, Eq. 3).
+    Batch,
+}
+
+impl BnMode {
+    /// As written in results.
+    pub fn name(self) -> &'static str {
+        match self {
+            BnMode::Eval => "eval",
+            BnMode::Batch => "batch",
+        }
+    }
+}
+
+/// Where a pass begins.
+pub enum Start<'a, B: Backend, R: Real> {
+    /// At the pixels of some samples.
+    Samples(&'a Samples<B>, Rows<'a, B>),
+    /// At a given x(1), [rows, inputs].
+    Input(Input<'a, B, R>),
+    /// At the field z(2) of the first hidden layer, [rows, N_2], perhaps with noise in it.
+    Field(Part<'a, B, R>, Option<Noise<'a, B, R>>),
+}
+
+impl<B: Backend, R: Real> Clone for Start<'_, B, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<B: Backend, R: Real> Copy for Start<'_, B, R> {}
+
+/// Runs passes of up to `rows` samples through one network, with buffers made once.
+pub struct Evaluator<'n, 'b, B: Backend, R: Real> {
+    net: &'n Net<'b, B, R>,
+    bn: BnMode,
+    /// z of the layers, alternately.
+    z: [B::Buf<R>; 2],
+    stats: Vec<Option<NormStats<B, R>>>,
+    rows: usize,
+}
+
+impl<'n, 'b, B: Backend, R: Real> Evaluator<'n, 'b, B, R> {
+    /// For passes of up to `rows` samples.
+    pub fn new(net: &'n Net<'b, B, R>, bn: BnMode, rows: usize) -> Result<Self> {
+        let backend = net.backend;
+        let widest = |first: usize| net.spec.widths[first..].iter().step_by(2).max().copied().unwrap_or(0);
+        Ok(Evaluator {
+            net,
+            bn,
+            z: [backend.zeros(rows * widest(1))?, backend.zeros(rows * widest(2.min(net.spec.linears())))?],
+            stats: (0..net.spec.linears()).map(|i| NormStats::running(net, i)).collect::<Result<_>>()?,
+            rows,
+        })
+    }
+
+    /// How many samples to pass at a time over a set of `len`: all of them where the statistics are the
+    /// set's own.
+    pub fn chunk(net: &Net<'b, B, R>, bn: BnMode, len: usize) -> usize {
+        match bn {
+            BnMode::Batch if net.spec.has_norm() => len,
+            _ => net.backend.chunk_rows().min(len),
+        }
+    }
+
+    /// Passes `rows` samples through the network with the parameters `params` and shows `visit` the input
+    /// x(l) of every matrix W(l+1), l = 1…L−1. The logits are then in [`Evaluator::logits`].
+    ///
+    /// A pass that begins at a field shows no l = 1.
+    pub fn pass(
+        &mut self,
+        params: &B::Buf<R>,
+        start: Start<'_, B, R>,
+        rows: usize,
+        mut visit: impl FnMut(usize, &Input<'_, B, R>) -> Result<()>,
+    ) -> Result<()> {
+        assert!(rows <= self.rows, "a pass of {rows} rows in buffers for {}", self.rows);
+        let net = self.net;
+        for (i, spans) in net.layout.layers.iter().enumerate() {
+            let (inputs, outputs) = (net.spec.widths[i], net.spec.widths[i + 1]);
+            let [even, odd] = &mut self.z;
+            let (z, below) = if i % 2 == 0 { (even, &*odd) } else { (odd, &*even) };
+            let (stats_below, stats) = self.stats.split_at_mut(i);
+            let own = stats[0].as_mut().filter(|_| self.bn == BnMode::Batch);
+            let input = match start {
+                Start::Field(z, noise) if i == 0 => {
+                    if let Some(own) = own {
+                        let input = Input::plain(Field { z, noise, norm: None });
+                        net.backend.moments(Activate { rows, features: outputs }, &input, own.moments())?;
+                        own.invert(net, rows)?;
+                    }
+                    continue;
+                }
+                Start::Samples(samples, first) if i == 0 => net.pixels(samples, first),
+                Start::Input(input) if i == 0 => input,
+                _ => {
+                    let (z, noise) = match start {
+                        Start::Field(z, noise) if i == 1 => (z, noise),
+                        _ => (Part::new(below, 0, rows * inputs), None),
+                    };
+                    let norm = stats_below[i - 1].as_ref().zip(net.layout.layers[i - 1].norm);
+                    let field = Field { z, noise, norm: norm.map(|(stats, at)| stats.norm(params, at)) };
+                    Input::Field { field, activation: net.spec.activation, dropout: None }
+                }
+            };
+            visit(i + 1, &input)?;
+            let weight = Part::at(params, spans.weight);
+            let bias = spans.bias.map(|bias| Part::at(params, bias));
+            let z = PartMut::new(z, 0, rows * outputs);
+            let desc = Linear { rows, inputs, outputs };
+            match own {
+                Some(own) => {
+                    net.backend.linear(desc, &input, weight, bias, z, Some(own.moments()))?;
+                    own.invert(net, rows)?;
+                }
+                None => net.backend.linear(desc, &input, weight, bias, z, None)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The batch-norm statistics in use, by [`Layout`](super::Layout): the running ones, or in batch mode
+    /// those of the last pass.
+    pub fn statistics(&self) -> Result<Vec<f64>> {
+        let mut all = Vec::with_capacity(self.net.layout.stats);
+        for stats in self.stats.iter().flatten() {
+            all.extend(stats.download(self.net.backend)?);
+        }
+        Ok(all)
+    }
+
+    /// The logits of the last pass, [rows, classes].
+    pub fn logits(&self, rows: usize) -> Part<'_, B, R> {
+        let last = self.net.spec.linears() - 1;
+        Part::new(&self.z[last % 2], 0, rows * self.net.spec.classes())
+    }
+}
+
+/// What a network makes of a set of samples.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Predicted class of every sample.
+    pub predicted: Vec<u8>,
+    /// Softmax cross-entropy of every sample.
+    pub cross_entropy: Vec<f64>,
+    /// Squared difference to the one-hot target, mean over classes, of every sample.
+    pub mse: Vec<f64>,
+}
+
+impl Outcome {
+    /// Share of samples whose prediction is their label.
+    pub fn accuracy(&self, labels: &[u8]) -> f64 {
+        let right = self.predicted.iter().zip(labels).filter(|(p, y)| p == y).count();
+        right as f64 / labels.len() as f64
+    }
+
+    /// Mean of the loss that a network is trained with.
+    pub fn loss(&self, kind: LossKind) -> f64 {
+        let rows = match kind {
+            LossKind::CrossEntropy => &self.cross_entropy,
+            LossKind::Mse => &self.mse,
+        };
+        rows.iter().sum::<f64>() / rows.len() as f64
+    }
+}
+
+/// Predictions and losses of the first `len` samples of a set.
+pub fn outcome<B: Backend, R: Real>(
+    net: &Net<'_, B, R>,
+    samples: &Samples<B>,
+    len: usize,
+    bn: BnMode,
+) -> Result<Outcome> {
+    let backend = net.backend;
+    let chunk = Evaluator::chunk(net, bn, len);
+    let mut evaluator = Evaluator::new(net, bn, chunk)?;
+    let mut predicted = backend.zeros::<u8>(chunk)?;
+    let mut row_loss = backend.zeros::<f64>(chunk)?;
+    let mut outcome = Outcome { predicted: vec![], cross_entropy: vec![], mse: vec![] };
+    let classes = net.spec.classes();
+    for first in (0..len).step_by(chunk.max(1)) {
+        let rows = chunk.min(len - first);
+        let at = Rows::From(first);
+        evaluator.pass(&net.params, Start::Samples(samples, at), rows, |_, _| Ok(()))?;
+        let logits = evaluator.logits(rows);
+        backend.predict(Predict { rows, classes }, logits, PartMut::new(&mut predicted, 0, rows))?;
+        outcome.predicted.extend(backend.download(Part::new(&predicted, 0, rows))?);
+        for (kind, all) in
+            [(LossKind::CrossEntropy, &mut outcome.cross_entropy), (LossKind::Mse, &mut outcome.mse)]
+        {
+            let desc = Loss { kind, rows, classes };
+            backend.loss(desc, logits, samples.labels(at), PartMut::new(&mut row_loss, 0, rows), None)?;
+            all.extend(backend.download(Part::new(&row_loss, 0, rows))?);
+        }
+    }
+    Ok(outcome)
+}
