@@ -1,0 +1,208 @@
+//! A run directory: configuration, manifest, metrics, analyses, checkpoints.
+//!
+//! Every file but the metrics is written whole under a temporary name and renamed. The metrics grow by
+//! whole rows; a row cut short by a crash is dropped when the run continues.
+
+use super::write_atomic;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// The folder of one training run.
+#[derive(Clone, Debug)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+/// `manifest.json`: where the numbers of a run come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// `netdyn/run/1`
+    pub schema: String,
+    /// Version of the program.
+    pub version: String,
+    /// Git commit of the program, if it was built from one.
+    pub commit: Option<String>,
+    /// Processor.
+    pub device: String,
+    /// Driver of the device; none for the CPU.
+    pub driver: Option<String>,
+    /// Threads of the CPU.
+    pub threads: usize,
+    /// `f32` or `f64`.
+    pub precision: String,
+    /// Name of the data set.
+    pub data: String,
+    /// SHA-256 of the raw files that were used.
+    pub sha256: Vec<String>,
+    /// Key of every random number.
+    pub seed: u64,
+    /// RFC 3339.
+    pub start: String,
+    /// RFC 3339; none while it runs.
+    pub end: Option<String>,
+    /// Wall time of training and of probes, seconds, summed over all resumptions.
+    pub seconds: [f64; 2],
+    /// Updates done.
+    pub step: u64,
+    /// How far it is.
+    pub status: Status,
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Under way, or killed.
+    Running,
+    /// Stopped with its state saved.
+    Stopped,
+    /// All steps are done.
+    Done,
+    /// Stopped on a value that was not finite.
+    NonFinite,
+}
+
+impl RunDir {
+    /// The directory at `path`, made if it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be made or written to.
+    pub fn create(path: &Path) -> Result<RunDir> {
+        for folder in ["analysis", "checkpoints"] {
+            let folder = path.join(folder);
+            fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+        }
+        Ok(RunDir { path: path.to_owned() })
+    }
+
+    /// Whether `path` holds a run.
+    pub fn exists(path: &Path) -> bool {
+        path.join("manifest.json").exists()
+    }
+
+    /// Its folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes `config.toml`.
+    pub fn write_config(&self, text: &str) -> Result<()> {
+        self.write("config.toml", text.as_bytes())
+    }
+
+    /// Reads `config.toml`, if there is one.
+    pub fn config(&self) -> Result<Option<String>> {
+        read_if_there(&self.path.join("config.toml"))
+    }
+
+    /// Writes `manifest.json`.
+    pub fn write_manifest(&self, manifest: &Manifest) -> Result<()> {
+        self.write("manifest.json", to_json(manifest)?.as_bytes())
+    }
+
+    /// Reads `manifest.json`, if there is one.
+    pub fn manifest(&self) -> Result<Option<Manifest>> {
+        let path = self.path.join("manifest.json");
+        let Some(text) = read_if_there(&path)? else { return Ok(None) };
+        let manifest = serde_json::from_str(&text);
+        manifest.map(Some).map_err(|e| Error::file(&path, format!("is no manifest of a run: {e}")))
+    }
+
+    /// Writes `analysis/<what>-step-<step>.json`.
+    pub fn write_analysis(&self, what: &str, step: u64, document: &impl Serialize) -> Result<()> {
+        self.write(&format!("analysis/{what}-step-{step:08}.json"), to_json(document)?.as_bytes())
+    }
+
+    /// Reads an analysis of one step.
+    pub fn analysis<T: for<'a> Deserialize<'a>>(&self, what: &str, step: u64) -> Result<T> {
+        let path = self.path.join(format!("analysis/{what}-step-{step:08}.json"));
+        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        serde_json::from_str(&text).map_err(|e| Error::file(&path, format!("is no {what} result: {e}")))
+    }
+
+    /// Where the checkpoint of a step stands.
+    pub fn checkpoint(&self, step: u64) -> PathBuf {
+        self.path.join(format!("checkpoints/step-{step:08}.safetensors"))
+    }
+
+    /// Steps of the stored checkpoints, ascending.
+    pub fn checkpoints(&self) -> Result<Vec<u64>> {
+        let folder = self.path.join("checkpoints");
+        let mut steps = Vec::new();
+        for entry in fs::read_dir(&folder).map_err(Error::io("read", &folder))? {
+            let name = entry.map_err(Error::io("read", &folder))?.file_name();
+            let number = name.to_str().and_then(|n| n.strip_prefix("step-")?.strip_suffix(".safetensors"));
+            steps.extend(number.and_then(|n| n.parse::<u64>().ok()));
+        }
+        steps.sort_unstable();
+        Ok(steps)
+    }
+
+    /// Removes all but the `keep` newest checkpoints.
+    pub fn prune_checkpoints(&self, keep: usize) -> Result<()> {
+        let steps = self.checkpoints()?;
+        for &step in steps.iter().rev().skip(keep.max(1)) {
+            let path = self.checkpoint(step);
+            fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+        }
+        Ok(())
+    }
+
+    /// Starts `metrics.csv`, or, when a run continues from `step`, keeps its rows up to there.
+    pub fn start_metrics(&self, columns: &[String], step: Option<u64>) -> Result<()> {
+        let header = columns.join(",");
+        let mut text = header.clone() + "\n";
+        if let Some(step) = step
+            && let Some(old) = read_if_there(&self.path.join("metrics.csv"))?
+            && old.lines().next() == Some(&header)
+        {
+            for row in old.lines().skip(1) {
+                let whole = row.split(',').count() == columns.len();
+                let before = row.split(',').next().and_then(|n| n.parse::<u64>().ok()).is_some_and(|n| n <= step);
+                if whole && before {
+                    text += row;
+                    text.push('\n');
+                }
+            }
+        }
+        self.write("metrics.csv", text.as_bytes())
+    }
+
+    /// Adds one row to `metrics.csv`.
+    pub fn add_metrics(&self, row: &[String]) -> Result<()> {
+        let path = self.path.join("metrics.csv");
+        let mut file = fs::OpenOptions::new().append(true).open(&path).map_err(Error::io("open", &path))?;
+        file.write_all((row.join(",") + "\n").as_bytes()).map_err(Error::io("write", &path))
+    }
+
+    /// The metrics: column names, and per row their values (none where a cell is empty).
+    pub fn metrics(&self) -> Result<(Vec<String>, Vec<Vec<Option<f64>>>)> {
+        let path = self.path.join("metrics.csv");
+        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        let mut lines = text.lines();
+        let columns: Vec<String> = lines.next().unwrap_or_default().split(',').map(str::to_owned).collect();
+        let rows = lines.map(|line| line.split(',').map(|cell| cell.parse().ok()).collect()).collect();
+        Ok((columns, rows))
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        write_atomic(&self.path.join(name), |file| file.write_all(bytes))
+    }
+}
+
+/// Pretty JSON with a final newline.
+pub fn to_json(value: &impl Serialize) -> Result<String> {
+    let text = serde_json::to_string_pretty(value);
+    text.map(|text| text + "\n").map_err(|e| Error::Failed(format!("cannot write a result as JSON: {e}")))
+}
+
+fn read_if_there(path: &Path) -> Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io("read", path)(e)),
+    }
+}
