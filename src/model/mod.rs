@@ -1,5 +1,6 @@
 //! Networks: shape, parameters, forward and backward passes, files.
 
+pub mod file;
 mod network;
 mod spec;
 
