@@ -161,7 +161,8 @@ impl RunDir {
         {
             for row in old.lines().skip(1) {
                 let whole = row.split(',').count() == columns.len();
-                let before = row.split(',').next().and_then(|n| n.parse::<u64>().ok()).is_some_and(|n| n <= step);
+                let before =
+                    row.split(',').next().and_then(|n| n.parse::<u64>().ok()).is_some_and(|n| n <= step);
                 if whole && before {
                     text += row;
                     text.push('\n');

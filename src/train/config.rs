@@ -344,13 +344,18 @@ impl Config {
         self.check_model(pixels, classes)?;
         if self.train.batch > used {
             let batch = self.train.batch;
-            return usage("train.batch", format!("a batch of {batch} is larger than the {used} training samples"));
+            return usage(
+                "train.batch",
+                format!("a batch of {batch} is larger than the {used} training samples"),
+            );
         }
         let batch = if self.train.batch == 0 { used } else { self.train.batch };
         if self.model.bn && used % batch == 1 {
             return usage(
                 "train.batch",
-                format!("{used} samples in batches of {batch} leave a batch of one, which batch norm cannot take"),
+                format!(
+                    "{used} samples in batches of {batch} leave a batch of one, which batch norm cannot take"
+                ),
             );
         }
         let per_epoch = used.div_ceil(batch) as u64;
@@ -372,10 +377,16 @@ impl Config {
     fn check_model(&self, pixels: usize, classes: usize) -> Result<()> {
         let widths = &self.model.widths;
         if widths.len() < 2 || widths.contains(&0) {
-            return usage("model.widths", format!("{widths:?} needs two positive widths or more, input first"));
+            return usage(
+                "model.widths",
+                format!("{widths:?} needs two positive widths or more, input first"),
+            );
         }
         if widths[0] != pixels {
-            return usage("model.widths", format!("begins with {}, but a sample has {pixels} pixels", widths[0]));
+            return usage(
+                "model.widths",
+                format!("begins with {}, but a sample has {pixels} pixels", widths[0]),
+            );
         }
         let last = widths[widths.len() - 1];
         if last != classes {
@@ -502,7 +513,8 @@ impl Schedule {
             Some(rest) => rest.strip_prefix(':').and_then(|n| n.parse().ok()).filter(|n| *n >= 1.0),
             None => None,
         };
-        let what = || format!("'{text}' is neither \"log\", \"log:N\", a number of steps nor a list of steps");
+        let what =
+            || format!("'{text}' is neither \"log\", \"log:N\", a number of steps nor a list of steps");
         number.map_or_else(|| usage("probe.schedule", what()), Ok)
     }
 }

@@ -100,7 +100,8 @@ pub fn run<B: Backend, R: Real>(
 
     let steps = config.steps();
     let due = config.probe.schedule.steps(steps);
-    let shuffler = Shuffler::new::<R>(config.data.order, config.seed, train.len, &config.spec(), config.init.rng);
+    let shuffler =
+        Shuffler::new::<R>(config.data.order, config.seed, train.len, &config.spec(), config.init.rng);
     let mut batches = Batches::new(backend, &shuffler, train.len, batch)?;
     let mut clock = Instant::now();
     let mut next = due.partition_point(|step| resumed.is_some_and(|resumed| *step <= resumed));
