@@ -8,6 +8,7 @@ mod activation;
 mod add_scaled;
 mod batch_norm;
 mod class_sums;
+mod cut;
 mod gram;
 mod linear;
 mod linear_backward;
