@@ -4,6 +4,7 @@
 //! work on. There is no tensor arithmetic and no autodiff: forward and backward are explicit calls.
 //! Above this module nothing asks which processor is in use.
 
+mod check;
 pub mod cpu;
 mod desc;
 
@@ -59,6 +60,9 @@ pub trait Backend: Sync + Sized {
     /// A new buffer of zeros.
     fn zeros<T: Element>(&self, len: usize) -> Result<Self::Buf<T>>;
 
+    /// Number of elements of a buffer.
+    fn len<T: Element>(buf: &Self::Buf<T>) -> usize;
+
     /// Overwrites `to` with `host`, which has the same length.
     fn write<T: Element>(&self, host: &[T], to: PartMut<'_, Self, T>) -> Result<()>;
 
@@ -100,9 +104,12 @@ pub trait Backend: Sync + Sized {
         running: Option<Moments<'_, Self, R>>,
     ) -> Result<()>;
 
-    /// Loss of every row of `logits` [rows, classes] (f64, [rows], without the mean) and, on request, the
-    /// gradient of its mean over `rows` (cross-entropy) or over `rows × classes` (MSE on one-hot targets).
-    /// A label that is no class gives NaN.
+    /// Loss of every row of `logits` [rows, classes] into `row_loss` (f64, [rows]), and on request the
+    /// gradient of the batch's loss, which is the mean of `row_loss`.
+    ///
+    /// Cross-entropy: `row_loss = −log softmax(logits)[label]`. MSE: `row_loss` is the mean over classes of
+    /// the squared difference to the one-hot target. Neither is divided by `rows`; the gradient is. A label
+    /// that is no class gives NaN in the row's loss and gradient.
     fn loss<R: Real>(
         &self,
         desc: Loss,
@@ -118,7 +125,8 @@ pub trait Backend: Sync + Sized {
     /// - into `below` [rows, inputs], on request, `g = (dz W) ⊙ dropout ⊙ f′(h)` of the layer below, and, if
     ///   that layer is normalised, `grads[beta] = Σ g` and `grads[gamma] = Σ g x̂` of that layer.
     ///
-    /// `input` is the forward pass's; `params` and `grads` have the same layout.
+    /// `input` is the forward pass's; `params` and `grads` have the same layout. `delta.grad` and `below` may
+    /// be longer than the batch: its rows stand first.
     fn linear_backward<R: Real>(
         &self,
         desc: LinearBackward,

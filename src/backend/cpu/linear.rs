@@ -1,4 +1,12 @@
+//! `z = x Wᵀ + b` and the column moments of z, in tasks of rows that are finished while in cache.
+
+use super::cut::rows_per_task;
+use super::load::{in_place, load};
+use super::matmul::{Existing, Matrix, matmul};
+use super::scratch::Scratch;
+use super::simd::simd;
 use super::*;
+use rayon::prelude::*;
 
 pub(super) fn linear<R: Real>(
     desc: Linear,
@@ -8,5 +16,125 @@ pub(super) fn linear<R: Real>(
     z: PartMut<'_, Cpu, R>,
     moments: Option<Moments<'_, Cpu, R>>,
 ) -> Result<()> {
-    todo!()
+    desc.check(input, &weight, &bias, &z, &moments)?;
+    let Linear { rows, inputs, outputs } = desc;
+    let transposed = transpose(weight.slice(), outputs, inputs);
+    let stored = in_place(input);
+    let bias = bias.map(Part::slice);
+    let per_task = rows_per_task(rows);
+
+    let product = |task: usize, z: &mut [R]| {
+        let first = task * per_task;
+        let rows = z.len() / outputs;
+        match stored {
+            Some(x) => multiply(&x[first * inputs..][..rows * inputs], &transposed, z, outputs),
+            None => {
+                let mut x = Scratch::new(rows * inputs);
+                load(input, first..first + rows, inputs, &mut x);
+                multiply(&x, &transposed, z, outputs);
+            }
+        }
+        if let Some(bias) = bias {
+            simd(|| {
+                for z in z.chunks_exact_mut(outputs) {
+                    z.iter_mut().zip(bias).for_each(|(z, &b)| *z += b);
+                }
+            });
+        }
+    };
+
+    let tasks = z.slice().par_chunks_mut(per_task * outputs).enumerate();
+    let Some(moments) = moments else {
+        tasks.for_each(|(task, z)| product(task, z));
+        return Ok(());
+    };
+    let mut partial = Scratch::<f64>::new(rows.div_ceil(per_task) * 2 * outputs);
+    tasks.zip(partial.par_chunks_mut(2 * outputs)).for_each(|((task, z), partial)| {
+        product(task, z);
+        let (mean, squares) = partial.split_at_mut(outputs);
+        simd(|| panel_moments(z, mean, squares));
+    });
+    combine(&partial, rows, per_task, outputs, moments);
+    Ok(())
+}
+
+/// `z = x transposed`, [rows, outputs].
+fn multiply<R: Real>(x: &[R], transposed: &[R], z: &mut [R], outputs: usize) {
+    let (rows, inputs) = (z.len() / outputs, transposed.len() / outputs);
+    let weight = Matrix::new(transposed, inputs, outputs);
+    if rows > 1 {
+        return matmul(Existing::Overwrite, z, Matrix::new(x, rows, inputs), weight);
+    }
+    // A row by itself would be summed in another order than among others: it goes in twice.
+    let (mut twice, mut out) = (Scratch::new(2 * inputs), Scratch::new(2 * outputs));
+    twice[..inputs].copy_from_slice(x);
+    twice[inputs..].copy_from_slice(x);
+    matmul(Existing::Overwrite, &mut out, Matrix::new(&twice, 2, inputs), weight);
+    z.copy_from_slice(&out[..outputs]);
+}
+
+/// Wᵀ [inputs, outputs]: laid out as the product reads it, once for all tasks instead of in each.
+fn transpose<R: Real>(weight: &[R], outputs: usize, inputs: usize) -> Scratch<R> {
+    const STRIP: usize = 16; // a cache line of f32
+    let mut transposed = Scratch::new(weight.len());
+    transposed.par_chunks_mut(STRIP * outputs).enumerate().for_each(|(strip, out)| {
+        let width = out.len() / outputs;
+        for (o, row) in weight.chunks_exact(inputs).enumerate() {
+            for (i, &w) in row[strip * STRIP..][..width].iter().enumerate() {
+                out[i * outputs + o] = w;
+            }
+        }
+    });
+    transposed
+}
+
+/// Mean and sum of squared deviations from it of each column of a panel, in two passes.
+#[inline(always)]
+fn panel_moments<R: Real>(z: &[R], mean: &mut [f64], squares: &mut [f64]) {
+    let outputs = mean.len();
+    mean.fill(0.0);
+    squares.fill(0.0);
+    for z in z.chunks_exact(outputs) {
+        mean.iter_mut().zip(z).for_each(|(mean, z)| *mean += z.wide());
+    }
+    let rows = (z.len() / outputs) as f64;
+    mean.iter_mut().for_each(|mean| *mean /= rows);
+    for z in z.chunks_exact(outputs) {
+        for ((squares, mean), z) in squares.iter_mut().zip(&*mean).zip(z) {
+            let off = z.wide() - mean;
+            *squares += off * off;
+        }
+    }
+}
+
+/// Joins the panels in order: Chan, Golub & LeVeque, "Updating formulae and a pairwise algorithm for
+/// computing sample variances" (1979).
+fn combine<R: Real>(
+    partial: &[f64],
+    rows: usize,
+    per_task: usize,
+    outputs: usize,
+    moments: Moments<'_, Cpu, R>,
+) {
+    let mut total = Scratch::<f64>::new(2 * outputs);
+    total.fill(0.0);
+    let (mean, squares) = total.split_at_mut(outputs);
+    for (task, panel) in partial.chunks_exact(2 * outputs).enumerate() {
+        let before = (task * per_task) as f64;
+        let count = per_task.min(rows - task * per_task) as f64;
+        let share = count / (before + count);
+        let (panel_mean, panel_squares) = panel.split_at(outputs);
+        for c in 0..outputs {
+            let off = panel_mean[c] - mean[c];
+            mean[c] += off * share;
+            squares[c] += panel_squares[c] + off * off * before * share;
+        }
+    }
+    let Moments { buf, mean: mean_at, var: var_at } = moments;
+    for (out, mean) in buf[mean_at.range()].iter_mut().zip(&*mean) {
+        *out = R::of(*mean);
+    }
+    for (out, squares) in buf[var_at.range()].iter_mut().zip(&*squares) {
+        *out = R::of(squares / rows as f64);
+    }
 }

@@ -4,18 +4,24 @@
 //! thread count.
 
 mod activate;
+mod activation;
 mod add_scaled;
 mod batch_norm;
 mod class_sums;
+mod cut;
 mod gram;
 mod linear;
 mod linear_backward;
+mod load;
 mod loss;
+mod matmul;
 mod moments;
 mod normals;
 mod predict;
 mod rank_mass;
 mod real;
+mod scratch;
+mod simd;
 mod update;
 
 use super::*;
@@ -86,6 +92,10 @@ impl Backend for Cpu {
 
     fn zeros<T: Element>(&self, len: usize) -> Result<Vec<T>> {
         Ok(vec![T::default(); len])
+    }
+
+    fn len<T: Element>(buf: &Vec<T>) -> usize {
+        buf.len()
     }
 
     fn write<T: Element>(&self, host: &[T], to: PartMut<'_, Self, T>) -> Result<()> {

@@ -1,0 +1,249 @@
+//! Whether buffers fit the descriptions: written once for all backends.
+
+use super::*;
+
+impl<B: Backend, T: Element> Part<'_, B, T> {
+    /// Whether it has `len` elements, all inside its buffer.
+    pub(crate) fn fits(&self, len: usize) -> bool {
+        within(self.span, B::len(self.buf), len)
+    }
+}
+
+impl<B: Backend, T: Element> PartMut<'_, B, T> {
+    /// Whether it has `len` elements, all inside its buffer.
+    pub(crate) fn fits(&self, len: usize) -> bool {
+        within(self.span, B::len(self.buf), len)
+    }
+}
+
+impl<B: Backend, R: Real> Moments<'_, B, R> {
+    /// Whether both runs have `features` elements.
+    pub(crate) fn fits(&self, features: usize) -> bool {
+        [self.mean, self.var].iter().all(|&span| within(span, B::len(self.buf), features))
+    }
+}
+
+impl<B: Backend> Rows<'_, B> {
+    /// Whether `rows` rows of a set of `samples` can take part. What a list holds is not looked at.
+    pub(crate) fn fits(&self, rows: usize, samples: usize) -> bool {
+        match self {
+            Rows::From(first) => first + rows <= samples,
+            Rows::Listed { index, start } => start + rows <= B::len(index),
+        }
+    }
+}
+
+impl<B: Backend> Labels<'_, B> {
+    /// Whether there are labels for `rows` rows.
+    pub(crate) fn fits(&self, rows: usize) -> bool {
+        self.rows.fits(rows, B::len(self.labels))
+    }
+}
+
+impl<B: Backend, R: Real> Input<'_, B, R> {
+    /// Whether it stands for an x of [rows, features].
+    pub(crate) fn fits(&self, rows: usize, features: usize) -> bool {
+        match self {
+            Input::Pixels { pixels, rows: which, .. } => {
+                features > 0
+                    && B::len(pixels).is_multiple_of(features)
+                    && which.fits(rows, B::len(pixels) / features)
+            }
+            Input::Field { field, .. } => field.fits(rows, features),
+        }
+    }
+}
+
+impl<B: Backend, R: Real> Field<'_, B, R> {
+    /// Whether it stands for an h of [rows, features].
+    pub(crate) fn fits(&self, rows: usize, features: usize) -> bool {
+        let noise = |noise: Noise<'_, B, R>| noise.xi.fits(rows * features) && noise.amplitude.fits(rows);
+        self.z.fits(rows * features)
+            && self.noise.is_none_or(noise)
+            && self.norm.is_none_or(|norm| norm.fits(features))
+    }
+}
+
+impl<B: Backend, R: Real> Norm<'_, B, R> {
+    /// Whether every part has `features` elements.
+    pub(crate) fn fits(&self, features: usize) -> bool {
+        [self.mean, self.inv_std, self.gamma, self.beta].iter().all(|part| part.fits(features))
+    }
+}
+
+impl NormSpans {
+    fn fit(self, buffer: usize, features: usize) -> bool {
+        within(self.gamma, buffer, features) && within(self.beta, buffer, features)
+    }
+}
+
+impl Linear {
+    /// Whether the arguments of [`Backend::linear`] fit.
+    pub(crate) fn check<B: Backend, R: Real>(
+        &self,
+        input: &Input<'_, B, R>,
+        weight: &Part<'_, B, R>,
+        bias: &Option<Part<'_, B, R>>,
+        z: &PartMut<'_, B, R>,
+        moments: &Option<Moments<'_, B, R>>,
+    ) -> Result<()> {
+        let &Linear { rows, inputs, outputs } = self;
+        let fits = [
+            ("sizes", rows * inputs * outputs > 0),
+            ("input", input.fits(rows, inputs)),
+            ("weight", weight.fits(outputs * inputs)),
+            ("bias", bias.is_none_or(|bias| bias.fits(outputs))),
+            ("z", z.fits(rows * outputs)),
+            ("moments", moments.as_ref().is_none_or(|moments| moments.fits(outputs))),
+        ];
+        require("linear", self, &fits)
+    }
+}
+
+impl BatchNorm {
+    /// Whether the arguments of [`Backend::batch_norm`] fit.
+    pub(crate) fn check<B: Backend, R: Real>(
+        &self,
+        mean: &Part<'_, B, R>,
+        var: &Part<'_, B, R>,
+        inv_std: &PartMut<'_, B, R>,
+        running: &Option<Moments<'_, B, R>>,
+    ) -> Result<()> {
+        let features = self.features;
+        let fits = [
+            // The unbiased variance of one sample does not exist.
+            ("rows", self.rows > usize::from(running.is_some())),
+            ("mean", mean.fits(features)),
+            ("var", var.fits(features)),
+            ("inv_std", inv_std.fits(features)),
+            ("running", running.as_ref().is_none_or(|running| running.fits(features))),
+        ];
+        require("batch_norm", self, &fits)
+    }
+}
+
+impl Loss {
+    /// Whether the arguments of [`Backend::loss`] fit.
+    pub(crate) fn check<B: Backend, R: Real>(
+        &self,
+        logits: &Part<'_, B, R>,
+        labels: &Labels<'_, B>,
+        row_loss: &PartMut<'_, B, f64>,
+        grad: &Option<PartMut<'_, B, R>>,
+    ) -> Result<()> {
+        let &Loss { rows, classes, .. } = self;
+        let fits = [
+            ("sizes", rows * classes > 0),
+            ("logits", logits.fits(rows * classes)),
+            ("labels", labels.fits(rows)),
+            ("row_loss", row_loss.fits(rows)),
+            ("grad", grad.as_ref().is_none_or(|grad| grad.fits(rows * classes))),
+        ];
+        require("loss", self, &fits)
+    }
+}
+
+impl LinearBackward {
+    /// Whether the arguments of [`Backend::linear_backward`] fit.
+    pub(crate) fn check<B: Backend, R: Real>(
+        &self,
+        delta: &Delta<'_, B, R>,
+        input: &Input<'_, B, R>,
+        params: &B::Buf<R>,
+        grads: &B::Buf<R>,
+        below: Option<&B::Buf<R>>,
+    ) -> Result<()> {
+        let &LinearBackward { rows, inputs, outputs, .. } = self;
+        let flat = B::len(params);
+        let normalised = |delta: &DeltaNorm<'_, B, R>| {
+            delta.z.fits(rows * outputs) && delta.norm.fits(outputs) && delta.at.fit(flat, outputs)
+        };
+        let below_norm = self.below_norm.is_none_or(|at| {
+            let field_has_norm = matches!(input, Input::Field { field, .. } if field.norm.is_some());
+            field_has_norm && at.fit(flat, inputs)
+        });
+        let fits = [
+            ("sizes", rows * inputs * outputs > 0),
+            ("delta", B::len(delta.grad) >= rows * outputs),
+            ("norm of delta", delta.norm.as_ref().is_none_or(normalised)),
+            ("input", input.fits(rows, inputs)),
+            ("weight", within(self.weight, flat, outputs * inputs)),
+            ("bias", self.bias.is_none_or(|bias| within(bias, flat, outputs))),
+            ("norm below", below_norm),
+            ("grads", B::len(grads) == flat),
+            ("below", below.is_none_or(|below| B::len(below) >= rows * inputs)),
+        ];
+        require("linear_backward", self, &fits)
+    }
+}
+
+impl Update {
+    /// Whether the arguments of [`Backend::update`] fit.
+    pub(crate) fn check<B: Backend, R: Real>(
+        &self,
+        params: &B::Buf<R>,
+        grads: &B::Buf<R>,
+        first: &B::Buf<R>,
+        second: &B::Buf<R>,
+        status: &B::Buf<u32>,
+    ) -> Result<()> {
+        let len = B::len(params);
+        let (needs_first, needs_second) = match self.optimizer {
+            Optimizer::Sgd { momentum } => (momentum != 0.0, false),
+            Optimizer::Adam { .. } | Optimizer::AdamW { .. } => (true, true),
+        };
+        let fits = [
+            ("step", self.step > 0),
+            ("grads", B::len(grads) == len),
+            ("first", !needs_first || B::len(first) == len),
+            ("second", !needs_second || B::len(second) == len),
+            ("status", B::len(status) == 2),
+        ];
+        require("update", self, &fits)
+    }
+}
+
+impl Predict {
+    /// Whether the arguments of [`Backend::predict`] fit.
+    pub(crate) fn check<B: Backend, R: Real>(
+        &self,
+        logits: &Part<'_, B, R>,
+        predicted: &PartMut<'_, B, u8>,
+    ) -> Result<()> {
+        let fits = [
+            ("classes", (1..=256).contains(&self.classes)),
+            ("logits", logits.fits(self.rows * self.classes)),
+            ("predicted", predicted.fits(self.rows)),
+        ];
+        require("predict", self, &fits)
+    }
+}
+
+impl Activate {
+    /// Whether the arguments of [`Backend::activate`] fit.
+    pub(crate) fn check<B: Backend, R: Real>(
+        &self,
+        input: &Input<'_, B, R>,
+        x: &PartMut<'_, B, R>,
+    ) -> Result<()> {
+        let &Activate { rows, features } = self;
+        let fits = [
+            ("sizes", rows * features > 0),
+            ("input", input.fits(rows, features)),
+            ("x", x.fits(rows * features)),
+        ];
+        require("activate", self, &fits)
+    }
+}
+
+/// [`Error::Shape`] naming the first argument that does not fit.
+pub(crate) fn require(op: &'static str, desc: &dyn Debug, fits: &[(&str, bool)]) -> Result<()> {
+    match fits.iter().find(|(_, fits)| !fits) {
+        None => Ok(()),
+        Some((what, _)) => Err(Error::Shape { op, what: format!("{what} of the wrong size for {desc:?}") }),
+    }
+}
+
+fn within(span: Span, buffer: usize, len: usize) -> bool {
+    span.len == len && span.range().end <= buffer
+}
