@@ -1,3 +1,5 @@
 //! All integration tests, one program: one module per operation, analysis or command.
 
 mod common;
+mod torch_start;
+mod trajectory;

@@ -49,13 +49,14 @@ pub fn network<R: Real>(spec: &Spec, init: Init, input: InputScale, seed: u64) -
     let mut running = vec![0.0; layout.stats];
     let mut draw = Draw::new::<R>(init.rng, seed);
     for (i, spans) in layout.layers.iter().enumerate() {
-        let bound = match init.kind {
-            InitKind::Kaiming => 1.0 / (spec.widths[i] as f64).sqrt(),
-            InitKind::Fixed => init.range,
+        let bounds = match init.kind {
+            InitKind::Kaiming => kaiming_bounds(spec.widths[i]),
+            InitKind::Fixed => [init.range; 2],
         };
         // Weight, then bias: the order in which PyTorch draws them.
         for (part, span) in [Some(spans.weight), spans.bias].into_iter().enumerate() {
             let Some(Span { start, len }) = span else { continue };
+            let bound = bounds[part];
             for (e, value) in params[start..start + len].iter_mut().enumerate() {
                 let drawn = draw.uniform::<R>(i as u32 + 2, part as u32, e, bound);
                 *value = (R::of(drawn) * R::of(init.gain)).wide();
@@ -69,6 +70,15 @@ pub fn network<R: Real>(spec: &Spec, init: Init, input: InputScale, seed: u64) -
         }
     }
     Network { spec: spec.clone(), params, running, input, step: Some(0), config: None }
+}
+
+/// a = 1/√fan_in for weight and bias. PyTorch takes a detour for the weight, `kaiming_uniform_` with slope √5,
+/// which is the same number but for the last bit.
+fn kaiming_bounds(inputs: usize) -> [f64; 2] {
+    let root = (inputs as f64).sqrt();
+    let slope = 5.0_f64.sqrt();
+    let gain = (2.0 / (1.0 + slope * slope)).sqrt();
+    [3.0_f64.sqrt() * (gain / root), 1.0 / root]
 }
 
 enum Draw {
@@ -94,9 +104,10 @@ impl Draw {
                 let block = philox(*seed, [layer, (e / 4) as u32, part, stream::INIT]);
                 (2.0 * unit(block[e % 4]) - 1.0) * bound
             }
-            // PyTorch: 24 bits of one word for f32, scaled in double; 53 bits of two words for f64, scaled by a
-            // fused multiply-add.
+            // PyTorch: 24 bits of one word for f32, scaled in double by bounds rounded to f32; 53 bits of two
+            // words for f64, scaled by a fused multiply-add.
             Draw::Torch { state, double: false } => {
+                let bound = f64::from(bound as f32);
                 let x = f64::from(state.next_u32() & 0xff_ffff) / f64::from(1 << 24);
                 x * (2.0 * bound) - bound
             }
