@@ -55,8 +55,14 @@ pub trait Control: Sync {
     /// Why the run should stop now, if it should.
     fn stop(&self) -> Option<Error>;
 
-    /// Called after every step and probe.
-    fn progress(&self, step: u64, steps: u64);
+    /// A piece of long work begins: its name, and how many units it has.
+    fn begin(&self, what: &str, total: u64);
+
+    /// So many units of it are done.
+    fn progress(&self, done: u64);
+
+    /// A line for the log.
+    fn say(&self, line: &str);
 }
 
 /// Whether to continue an earlier run.
@@ -103,6 +109,7 @@ pub fn run<B: Backend, R: Real>(
     let shuffler =
         Shuffler::new::<R>(config.data.order, config.seed, train.len, &config.spec(), config.init.rng);
     let mut batches = Batches::new(backend, &shuffler, train.len, batch)?;
+    control.begin(&format!("train {}", config.spec().shape()), steps);
     let mut clock = Instant::now();
     let mut next = due.partition_point(|step| resumed.is_some_and(|resumed| *step <= resumed));
     loop {
@@ -120,7 +127,7 @@ pub fn run<B: Backend, R: Real>(
             dir.add_metrics(&fixed.into_iter().chain(values).collect::<Vec<_>>())?;
             next += 1;
         }
-        control.progress(step, steps);
+        control.progress(step);
         let stop = control.stop();
         let every = config.checkpoint.every;
         let regular = every > 0 && step > 0 && step.is_multiple_of(every) && resumed != Some(step);
