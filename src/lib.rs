@@ -30,3 +30,8 @@ pub mod store;
 pub mod train;
 
 pub use error::{Error, Result};
+
+/// Git commit the program was built from, if it was built in a checkout.
+pub fn commit() -> Option<&'static str> {
+    option_env!("NETDYN_COMMIT")
+}

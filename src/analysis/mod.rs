@@ -2,6 +2,8 @@
 //!
 //! Nothing here reads or writes files. Layers are numbered as in paper A: input 1, first hidden layer 2.
 
+mod document;
 mod options;
 
+pub use document::Document;
 pub use options::*;

@@ -51,6 +51,9 @@ pub trait Backend: Sync + Sized {
     /// For people: processor and number of threads, or the card.
     fn name(&self) -> String;
 
+    /// Threads of the CPU at work.
+    fn threads(&self) -> usize;
+
     /// How many samples evaluation should pass through the network at a time.
     fn chunk_rows(&self) -> usize;
 

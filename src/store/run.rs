@@ -78,9 +78,9 @@ impl RunDir {
         Ok(RunDir { path: path.to_owned() })
     }
 
-    /// Whether `path` holds a run.
-    pub fn exists(path: &Path) -> bool {
-        path.join("manifest.json").exists()
+    /// The directory at `path`, there or not; nothing is written.
+    pub fn at(path: &Path) -> RunDir {
+        RunDir { path: path.to_owned() }
     }
 
     /// Its folder.

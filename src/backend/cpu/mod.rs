@@ -82,6 +82,10 @@ impl Backend for Cpu {
         format!("cpu, {} threads", self.pool.current_num_threads())
     }
 
+    fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
     fn chunk_rows(&self) -> usize {
         2048 // activations of a chunk stay in the last-level cache
     }

@@ -1,0 +1,153 @@
+//! The training runs behind figures: each is trained once, kept, and continued where it stopped.
+
+use super::probes::NetworkProbes;
+use crate::backend::{Backend, Choice, Job, Real, with};
+use crate::data::Split;
+use crate::store::{Manifest, RunDir, Status};
+use crate::train::{Config, Control, Data, now, run};
+use crate::{Error, Result};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+
+/// A run some figure needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Name within the figure family: `tanh-600`.
+    pub name: String,
+    /// Everything it depends on but the seed; resolved.
+    pub config: Config,
+}
+
+/// Finished runs by name, one directory per seed.
+#[derive(Debug, Default)]
+pub struct Runs {
+    runs: Vec<(String, Vec<RunDir>)>,
+}
+
+impl Runs {
+    /// Adds a finished run with its repetitions.
+    pub fn add(&mut self, name: &str, seeds: Vec<RunDir>) {
+        self.runs.push((name.to_owned(), seeds));
+    }
+
+    /// The repetitions of a run.
+    pub fn of(&self, name: &str) -> Result<&[RunDir]> {
+        let found = self.runs.iter().find(|(known, _)| known == name);
+        found.map(|(_, dirs)| &dirs[..]).ok_or_else(|| Error::Failed(format!("run {name} is not there")))
+    }
+
+    /// Wall time of all runs with this prefix, seconds of training and of probes.
+    pub fn seconds(&self, names: &[String]) -> Result<[f64; 2]> {
+        let mut sum = [0.0; 2];
+        for (_, dirs) in self.runs.iter().filter(|(name, _)| names.contains(name)) {
+            for dir in dirs {
+                let seconds = dir.manifest()?.map_or([0.0; 2], |manifest| manifest.seconds);
+                sum = [sum[0] + seconds[0], sum[1] + seconds[1]];
+            }
+        }
+        Ok(sum)
+    }
+}
+
+/// Where a run of this configuration stands below `out`: its name, and eight digits of the configuration's
+/// SHA-256, so that a changed setting never meets the results of another.
+pub fn folder(out: &Path, name: &str, config: &Config) -> std::path::PathBuf {
+    let digest = Sha256::digest(config.to_toml().as_bytes());
+    let tag: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    out.join("runs").join(format!("{name}-seed{}-{tag}", config.seed))
+}
+
+/// Whether the run in `folder` is finished.
+pub fn is_done(folder: &Path) -> Result<bool> {
+    let manifest = RunDir::at(folder).manifest()?;
+    Ok(manifest.is_some_and(|manifest| manifest.status == Status::Done))
+}
+
+/// The finished run of `config` (resolved), trained now as far as it is not there yet.
+pub fn ensure(
+    choice: Choice,
+    name: &str,
+    config: &Config,
+    data: &Data<'_>,
+    out: &Path,
+    control: &dyn Control,
+) -> Result<RunDir> {
+    let folder = folder(out, name, config);
+    if is_done(&folder)? {
+        control.say(&format!("{name}: done before"));
+        return RunDir::create(&folder);
+    }
+    let dir = RunDir::create(&folder)?;
+    train(choice, config, data, &dir, control)?;
+    Ok(dir)
+}
+
+/// Trains `config` (resolved) in `dir`, with the probes it asks for, from the newest checkpoint if there is
+/// one. Answers the finished manifest.
+pub fn train(
+    choice: Choice,
+    config: &Config,
+    data: &Data<'_>,
+    dir: &RunDir,
+    control: &dyn Control,
+) -> Result<Manifest> {
+    let limited;
+    let mut data = Data { train: data.train, test: data.test };
+    if config.data.limit != 0 && config.data.limit < data.train.len() {
+        limited = data.train.first(config.data.limit);
+        data.train = &limited;
+    }
+    with(choice, Training { config, data, dir, control })
+}
+
+struct Training<'a> {
+    config: &'a Config,
+    data: Data<'a>,
+    dir: &'a RunDir,
+    control: &'a dyn Control,
+}
+
+impl Job for Training<'_> {
+    type Output = Manifest;
+
+    fn run<B: Backend>(self, backend: &B) -> Result<Manifest> {
+        match self.config.train.precision.as_str() {
+            "f64" => self.precise::<B, f64>(backend),
+            _ => self.precise::<B, f32>(backend),
+        }
+    }
+}
+
+impl Training<'_> {
+    fn precise<B: Backend, R: Real>(self, backend: &B) -> Result<Manifest> {
+        let name = self.dir.path().file_name().map(|name| name.to_string_lossy().into_owned());
+        let mut probes = NetworkProbes::new(self.config, name.unwrap_or_default());
+        let manifest = match self.dir.manifest()? {
+            Some(earlier) => Manifest { status: Status::Running, end: None, ..earlier },
+            None => manifest(backend, self.config, &self.data),
+        };
+        run::<B, R>(backend, self.config, &self.data, self.dir, manifest, &mut probes, self.control)
+    }
+}
+
+/// The manifest of a run that begins now.
+fn manifest<B: Backend>(backend: &B, config: &Config, data: &Data<'_>) -> Manifest {
+    let checksums = |split: &Split| split.sha256.clone();
+    Manifest {
+        schema: "netdyn/run/1".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        commit: crate::commit().map(str::to_owned),
+        device: backend.name(),
+        driver: None,
+        threads: backend.threads(),
+        precision: config.train.precision.clone(),
+        data: config.data.name.clone(),
+        sha256: checksums(data.train).into_iter().chain(data.test.map(checksums).into_iter().flatten()).collect(),
+        seed: config.seed,
+        start: now(),
+        end: None,
+        seconds: [0.0; 2],
+        step: 0,
+        status: Status::Running,
+    }
+}
