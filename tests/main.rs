@@ -1,3 +1,13 @@
 //! All integration tests, one program: one module per operation, analysis or command.
 
 mod common;
+
+mod activate;
+mod add_scaled;
+mod batch_norm;
+mod linear;
+mod linear_backward;
+mod loss;
+mod predict;
+mod reference;
+mod update;

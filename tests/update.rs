@@ -1,0 +1,1 @@
+//! `update` against PyTorch's formulas.
