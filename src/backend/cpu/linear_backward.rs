@@ -79,7 +79,10 @@ pub(super) fn linear_backward<R: Real>(
         }
 
         let dz = if through.is_some() { &dz_held[..count * outputs] } else { grad };
-        let x = stored.map_or(&x_held[..count * inputs], |x| &x[first * inputs..][..count * inputs]);
+        let x = match stored {
+            Some(x) => &x[first * inputs..][..count * inputs],
+            None => &x_held[..count * inputs],
+        };
         let (dz, x) = (Matrix::new(dz, count, outputs).transposed(), Matrix::new(x, count, inputs));
         let existing = if first == 0 { Existing::Overwrite } else { Existing::Add };
         let per_task = outputs_per_task(outputs);
