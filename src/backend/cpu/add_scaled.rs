@@ -20,11 +20,14 @@ pub(super) fn add_scaled<R: Real>(
     let alpha = R::of(alpha);
     let operands = x.slice().par_chunks(ELEMENTS_PER_TASK).zip(y.slice().par_chunks(ELEMENTS_PER_TASK));
     out.slice().par_chunks_mut(ELEMENTS_PER_TASK).zip(operands).for_each(|(out, (x, y))| {
-        simd(|| {
-            for (out, (&x, &y)) in out.iter_mut().zip(x.iter().zip(y)) {
-                *out = x + alpha * y;
-            }
-        });
+        simd(
+            #[inline(always)]
+            || {
+                for (out, (&x, &y)) in out.iter_mut().zip(x.iter().zip(y)) {
+                    *out = x + alpha * y;
+                }
+            },
+        );
     });
     Ok(())
 }

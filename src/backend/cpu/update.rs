@@ -25,26 +25,44 @@ pub(super) fn update<R: Real>(
     let firsts = first.par_chunks_mut(ELEMENTS_PER_TASK);
     match desc.optimizer {
         Optimizer::Sgd { momentum } if momentum == 0.0 => {
-            pieces.for_each(|(params, grads)| simd(|| descend(&desc, params, grads)));
+            pieces.for_each(|(params, grads)| {
+                simd(
+                    #[inline(always)]
+                    || descend(&desc, params, grads),
+                )
+            });
         }
         Optimizer::Sgd { momentum } => {
             pieces.zip(firsts).for_each(|((params, grads), buffer)| {
                 if desc.step == 1 {
                     buffer.fill(R::zero()); // the first buffer is the gradient itself
                 }
-                simd(|| roll(&desc, momentum, params, grads, buffer));
+                simd(
+                    #[inline(always)]
+                    || roll(&desc, momentum, params, grads, buffer),
+                );
             });
         }
         Optimizer::Adam { betas, eps } => {
             let adam = Adam::new(&desc, betas, eps, desc.weight_decay, 1.0);
             pieces.zip(firsts).zip(second.par_chunks_mut(ELEMENTS_PER_TASK)).for_each(
-                |(((params, grads), first), second)| simd(|| adam.step(params, grads, first, second)),
+                |(((params, grads), first), second)| {
+                    simd(
+                        #[inline(always)]
+                        || adam.step(params, grads, first, second),
+                    )
+                },
             );
         }
         Optimizer::AdamW { betas, eps } => {
             let adam = Adam::new(&desc, betas, eps, 0.0, 1.0 - desc.lr * desc.weight_decay);
             pieces.zip(firsts).zip(second.par_chunks_mut(ELEMENTS_PER_TASK)).for_each(
-                |(((params, grads), first), second)| simd(|| adam.step(params, grads, first, second)),
+                |(((params, grads), first), second)| {
+                    simd(
+                        #[inline(always)]
+                        || adam.step(params, grads, first, second),
+                    )
+                },
             );
         }
     }
@@ -52,7 +70,12 @@ pub(super) fn update<R: Real>(
 }
 
 fn first_non_finite<R: Real>(values: &[R]) -> Option<usize> {
-    let suspect = |values: &&[R]| simd(|| values.iter().fold(false, |bad, v| bad | !v.is_finite()));
+    let suspect = |values: &&[R]| {
+        simd(
+            #[inline(always)]
+            || values.iter().fold(false, |bad, v| bad | !v.is_finite()),
+        )
+    };
     let pieces = values.par_chunks(ELEMENTS_PER_TASK).enumerate();
     let (piece, values) = pieces.find_first(|(_, values)| suspect(values))?;
     values.iter().position(|v| !v.is_finite()).map(|at| piece * ELEMENTS_PER_TASK + at)
