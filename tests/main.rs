@@ -3,3 +3,13 @@
 mod common;
 mod torch_start;
 mod trajectory;
+
+mod activate;
+mod add_scaled;
+mod batch_norm;
+mod linear;
+mod linear_backward;
+mod loss;
+mod predict;
+mod reference;
+mod update;

@@ -11,3 +11,6 @@ pub(super) fn rows_per_task(rows: usize) -> usize {
 pub(super) fn outputs_per_task(outputs: usize) -> usize {
     outputs.div_ceil(16).next_multiple_of(4).min(32)
 }
+
+/// Elements of a task that passes once over flat buffers.
+pub(super) const ELEMENTS_PER_TASK: usize = 16 * 1024;

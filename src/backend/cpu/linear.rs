@@ -35,11 +35,14 @@ pub(super) fn linear<R: Real>(
             }
         }
         if let Some(bias) = bias {
-            simd(|| {
-                for z in z.chunks_exact_mut(outputs) {
-                    z.iter_mut().zip(bias).for_each(|(z, &b)| *z += b);
-                }
-            });
+            simd(
+                #[inline(always)]
+                || {
+                    for z in z.chunks_exact_mut(outputs) {
+                        z.iter_mut().zip(bias).for_each(|(z, &b)| *z += b);
+                    }
+                },
+            );
         }
     };
 
@@ -52,7 +55,10 @@ pub(super) fn linear<R: Real>(
     tasks.zip(partial.par_chunks_mut(2 * outputs)).for_each(|((task, z), partial)| {
         product(task, z);
         let (mean, squares) = partial.split_at_mut(outputs);
-        simd(|| panel_moments(z, mean, squares));
+        simd(
+            #[inline(always)]
+            || panel_moments(z, mean, squares),
+        );
     });
     combine(&partial, rows, per_task, outputs, moments);
     Ok(())

@@ -59,12 +59,18 @@ pub(super) fn linear_backward<R: Real>(
             let dz = match (&through, dz_out) {
                 (Some(through), Some(dz)) => {
                     let dz = &mut dz[..rows * outputs];
-                    simd(|| through.pass(at, grad, dz));
+                    simd(
+                        #[inline(always)]
+                        || through.pass(at, grad, dz),
+                    );
                     &*dz
                 }
                 _ => grad,
             };
-            simd(|| column_sums(dz, bias));
+            simd(
+                #[inline(always)]
+                || column_sums(dz, bias),
+            );
             if let Some(x) = x_out {
                 load(input, at..at + rows, inputs, &mut x[..rows * inputs]);
             }
@@ -79,7 +85,10 @@ pub(super) fn linear_backward<R: Real>(
         }
 
         let dz = if through.is_some() { &dz_held[..count * outputs] } else { grad };
-        let x = stored.map_or(&x_held[..count * inputs], |x| &x[first * inputs..][..count * inputs]);
+        let x = match stored {
+            Some(x) => &x[first * inputs..][..count * inputs],
+            None => &x_held[..count * inputs],
+        };
         let (dz, x) = (Matrix::new(dz, count, outputs).transposed(), Matrix::new(x, count, inputs));
         let existing = if first == 0 { Existing::Overwrite } else { Existing::Add };
         let per_task = outputs_per_task(outputs);
@@ -131,15 +140,18 @@ impl<'a, R: Real> Through<'a, R> {
     #[inline(always)]
     fn pass(&self, first: usize, grad: &[R], dz: &mut [R]) {
         let outputs = self.mean.len();
-        let (mean, inv_std) = (self.mean, &self.inv_std[..outputs]);
         let (scale, means) = self.factors.split_at(outputs);
         let (grad_mean, grad_x_mean) = means.split_at(outputs);
         let z = &self.z[first * outputs..][..grad.len()];
         let rows = z.chunks_exact(outputs).zip(grad.chunks_exact(outputs)).zip(dz.chunks_exact_mut(outputs));
         for ((z, grad), dz) in rows {
-            for c in 0..outputs {
-                let standardised = (z[c] - mean[c]) * inv_std[c];
-                dz[c] = scale[c] * (grad[c] - grad_mean[c] - standardised * grad_x_mean[c]);
+            let statistics = self.mean.iter().zip(self.inv_std);
+            let factors = scale.iter().zip(grad_mean).zip(grad_x_mean);
+            let values = z.iter().zip(grad).zip(statistics.zip(factors));
+            for (dz, ((&z, &grad), ((&mean, &inv_std), ((&scale, &grad_mean), &grad_x_mean)))) in
+                dz.iter_mut().zip(values)
+            {
+                *dz = scale * (grad - grad_mean - (z - mean) * inv_std * grad_x_mean);
             }
         }
     }
@@ -158,24 +170,28 @@ fn through_activation<R: Real>(
     let mut rows = Scratch::<R>::new(2 * inputs);
     let (standard, h) = rows.split_at_mut(inputs);
     let (sum, sum_standardised) = sums.split_at_mut(inputs);
-    simd(|| {
-        for (i, g) in grad.chunks_exact_mut(inputs).enumerate() {
-            standardised(field, first + i, standard);
-            h.copy_from_slice(standard);
-            affine(field, h);
-            slope(*activation, h);
-            g.iter_mut().zip(&*h).for_each(|(g, &slope)| *g *= slope);
-            if let Some(dropout) = dropout {
-                drop_out(dropout, first + i, g);
-            }
-            if field.norm.is_some() {
-                for c in 0..inputs {
-                    sum[c] += g[c].wide();
-                    sum_standardised[c] += g[c].wide() * standard[c].wide();
+    simd(
+        #[inline(always)]
+        || {
+            for (i, g) in grad.chunks_exact_mut(inputs).enumerate() {
+                standardised(field, first + i, standard);
+                h.copy_from_slice(standard);
+                affine(field, h);
+                slope(*activation, h);
+                g.iter_mut().zip(&*h).for_each(|(g, &slope)| *g *= slope);
+                if let Some(dropout) = dropout {
+                    drop_out(dropout, first + i, g);
+                }
+                if field.norm.is_some() {
+                    let sums = sum.iter_mut().zip(sum_standardised.iter_mut());
+                    for ((sum, sum_standardised), (g, standard)) in sums.zip(g.iter().zip(&*standard)) {
+                        *sum += g.wide();
+                        *sum_standardised += g.wide() * standard.wide();
+                    }
                 }
             }
-        }
-    });
+        },
+    );
 }
 
 #[inline(always)]

@@ -12,24 +12,30 @@ use std::ops::Range;
 pub(super) fn load<R: Real>(input: &Input<'_, Cpu, R>, rows: Range<usize>, features: usize, out: &mut [R]) {
     let numbered = rows.zip(out.chunks_exact_mut(features));
     match *input {
-        Input::Pixels { pixels, rows: which, scale, shift } => simd(|| {
-            for (i, x) in numbered {
-                let bytes = &pixels[which.at(i) * features..][..features];
-                for (x, &byte) in x.iter_mut().zip(bytes) {
-                    *x = scale * R::of(f64::from(byte)) + shift;
+        Input::Pixels { pixels, rows: which, scale, shift } => simd(
+            #[inline(always)]
+            || {
+                for (i, x) in numbered {
+                    let bytes = &pixels[which.at(i) * features..][..features];
+                    for (x, &byte) in x.iter_mut().zip(bytes) {
+                        *x = scale * R::of(f64::from(byte)) + shift;
+                    }
                 }
-            }
-        }),
-        Input::Field { field, activation, dropout } => simd(|| {
-            for (i, x) in numbered {
-                standardised(&field, i, x);
-                affine(&field, x);
-                apply(activation, x);
-                if let Some(dropout) = &dropout {
-                    drop_out(dropout, i, x);
+            },
+        ),
+        Input::Field { field, activation, dropout } => simd(
+            #[inline(always)]
+            || {
+                for (i, x) in numbered {
+                    standardised(&field, i, x);
+                    affine(&field, x);
+                    apply(activation, x);
+                    if let Some(dropout) = &dropout {
+                        drop_out(dropout, i, x);
+                    }
                 }
-            }
-        }),
+            },
+        ),
     }
 }
 
@@ -49,12 +55,15 @@ pub(super) fn in_place<'a, R: Real>(input: &Input<'a, Cpu, R>) -> Option<&'a [R]
 #[inline(always)]
 pub(super) fn standardised<R: Real>(field: &Field<'_, Cpu, R>, row: usize, out: &mut [R]) {
     let features = out.len();
-    out.copy_from_slice(&field.z.slice()[row * features..][..features]);
-    if let Some(noise) = &field.noise {
-        let amplitude = noise.amplitude.slice()[row];
-        let xi = &noise.xi.slice()[row * features..][..features];
-        for (z, &xi) in out.iter_mut().zip(xi) {
-            *z += amplitude * xi;
+    let z = &field.z.slice()[row * features..][..features];
+    match &field.noise {
+        None => out.copy_from_slice(z),
+        Some(noise) => {
+            let amplitude = noise.amplitude.slice()[row];
+            let xi = &noise.xi.slice()[row * features..][..features];
+            for (out, (&z, &xi)) in out.iter_mut().zip(z.iter().zip(xi)) {
+                *out = z + amplitude * xi;
+            }
         }
     }
     if let Some(norm) = &field.norm {

@@ -1,0 +1,54 @@
+//! `batch_norm` against its definition (paper A, Eq. 3).
+
+use crate::common::{assert_close, on_each_backend};
+use crate::reference::*;
+use netdyn::Error;
+use netdyn::backend::*;
+
+on_each_backend!(matches_definition, wrong_lengths);
+
+fn matches_definition<B: Backend>(backend: &B) {
+    for (rows, features) in [(2, 1), (31, 7), (5000, 200)] {
+        let desc = BatchNorm { rows, features, eps: 1e-5, momentum: 0.1 };
+        let mean = values::<f64>(1, features);
+        let var: Vec<f64> = values::<f64>(2, features).iter().map(|v| v.abs()).collect();
+        let old = values::<f64>(3, 2 * features);
+        let (mean_buf, var_buf) = (backend.upload(&mean).unwrap(), backend.upload(&var).unwrap());
+        let mut running = backend.upload(&old).unwrap();
+        let mut inv_std = poisoned::<B, f64>(backend, features);
+        let moments = Moments {
+            buf: &mut running,
+            mean: Span { start: features, len: features },
+            var: Span { start: 0, len: features },
+        };
+        let (mean_part, var_part) = (Part::new(&mean_buf, 0, features), Part::new(&var_buf, 0, features));
+        let to = PartMut::new(&mut inv_std, 0, features);
+        backend.batch_norm(desc, mean_part, var_part, to, Some(moments)).unwrap();
+
+        let want: Vec<f64> = var.iter().map(|v| 1.0 / (v + 1e-5).sqrt()).collect();
+        assert_close("inv_std", &all(backend, &inv_std), &want, 1e-15, 0.0);
+        let unbiased = |c: usize| var[c] * rows as f64 / (rows as f64 - 1.0);
+        let want: Vec<f64> = (0..features)
+            .map(|c| 0.9 * old[c] + 0.1 * unbiased(c))
+            .chain((0..features).map(|c| 0.9 * old[features + c] + 0.1 * mean[c]))
+            .collect();
+        assert_close("running", &all(backend, &running), &want, 1e-14, 1e-15);
+    }
+}
+
+fn wrong_lengths<B: Backend>(backend: &B) {
+    let buf = backend.upload(&[1f32; 8]).unwrap();
+    let mut inv_std = poisoned::<B, f32>(backend, 8);
+    let mut running = poisoned::<B, f32>(backend, 8);
+    // rows, mean, var, inv_std, end of the running variance
+    for (rows, a, b, c, end) in
+        [(9, 3, 4, 4, 8), (9, 4, 5, 4, 8), (9, 4, 4, 3, 8), (9, 4, 4, 4, 9), (1, 4, 4, 4, 8)]
+    {
+        let desc = BatchNorm { rows, features: 4, eps: 1e-5, momentum: 0.1 };
+        let (mean, var) = (Span { start: 0, len: 4 }, Span { start: end - 4, len: 4 });
+        let running = Some(Moments { buf: &mut running, mean, var });
+        let to = PartMut::new(&mut inv_std, 0, c);
+        let answer = backend.batch_norm(desc, Part::new(&buf, 0, a), Part::new(&buf, 0, b), to, running);
+        assert!(matches!(answer, Err(Error::Shape { .. })), "{answer:?}");
+    }
+}
