@@ -236,6 +236,103 @@ impl Activate {
     }
 }
 
+impl Normals {
+    /// Whether the arguments of [`Backend::normals`] fit.
+    pub(crate) fn check<B: Backend, R: Real>(
+        &self,
+        rows: &Rows<'_, B>,
+        out: &PartMut<'_, B, R>,
+    ) -> Result<()> {
+        const WORDS: usize = u32::MAX as usize + 1; // row ids and columns are counter words
+        let fits = [
+            ("rows", rows.fits(self.rows, WORDS)),
+            ("columns", self.cols.div_ceil(4) <= WORDS),
+            ("out", out.fits(self.rows * self.cols)),
+        ];
+        require("normals", self, &fits)
+    }
+}
+
+impl RankMass {
+    /// Whether the arguments of [`Backend::rank_mass`] fit.
+    pub(crate) fn check<B: Backend, R: Real>(
+        &self,
+        field: &Field<'_, B, R>,
+        labels: &Labels<'_, B>,
+        mass: &PartMut<'_, B, f64>,
+    ) -> Result<()> {
+        let &RankMass { rows, neurons, classes, bins } = self;
+        let fits = [
+            ("sizes", rows * neurons * classes * bins > 0),
+            // Samples and bins are counted in 32 bits, parts of the rank axis in 64.
+            ("rank axis", rows.max(2 * bins) <= u32::MAX as usize),
+            ("field", field.fits(rows, neurons)),
+            ("labels", labels.fits(rows)),
+            ("mass", mass.fits(neurons * classes * bins)),
+        ];
+        require("rank_mass", self, &fits)
+    }
+}
+
+impl ClassSums {
+    /// Whether the arguments of [`Backend::class_sums`] fit.
+    pub(crate) fn check_sums<B: Backend, R: Real>(
+        &self,
+        input: &Input<'_, B, R>,
+        labels: &Labels<'_, B>,
+        sums: &PartMut<'_, B, f64>,
+    ) -> Result<()> {
+        let &ClassSums { rows, features, classes } = self;
+        let fits = [
+            ("sizes", rows * features * classes > 0),
+            ("input", input.fits(rows, features)),
+            ("labels", labels.fits(rows)),
+            ("sums", sums.fits(classes * features)),
+        ];
+        require("class_sums", self, &fits)
+    }
+
+    /// Whether the arguments of [`Backend::class_cosines`] fit.
+    pub(crate) fn check_cosines<B: Backend, R: Real>(
+        &self,
+        input: &Input<'_, B, R>,
+        labels: &Labels<'_, B>,
+        centres: &Part<'_, B, f64>,
+        cosines: &PartMut<'_, B, f64>,
+    ) -> Result<()> {
+        let &ClassSums { rows, features, classes } = self;
+        let fits = [
+            ("sizes", rows * features * classes > 0),
+            ("input", input.fits(rows, features)),
+            ("labels", labels.fits(rows)),
+            ("centres", centres.fits(classes * features)),
+            ("cosines", cosines.fits(rows)),
+        ];
+        require("class_cosines", self, &fits)
+    }
+}
+
+impl Gram {
+    /// Whether the arguments of [`Backend::gram`] fit.
+    pub(crate) fn check<B: Backend, R: Real>(
+        &self,
+        input: &Input<'_, B, R>,
+        targets: &Part<'_, B, R>,
+        centre: &Part<'_, B, f64>,
+        products: &PartMut<'_, B, f64>,
+    ) -> Result<()> {
+        let &Gram { rows, features, targets: columns } = self;
+        let fits = [
+            ("sizes", rows * features > 0),
+            ("input", input.fits(rows, features)),
+            ("targets", targets.fits(rows * columns)),
+            ("centre", centre.fits(features + columns)),
+            ("products", products.fits(features * (features + columns))),
+        ];
+        require("gram", self, &fits)
+    }
+}
+
 /// [`Error::Shape`] naming the first argument that does not fit.
 pub(crate) fn require(op: &'static str, desc: &dyn Debug, fits: &[(&str, bool)]) -> Result<()> {
     match fits.iter().find(|(_, fits)| !fits) {

@@ -1,0 +1,95 @@
+//! `normals` on every backend, against the formula with the standard library's functions.
+
+use crate::common::{assert_close, on_each_backend};
+use netdyn::Error;
+use netdyn::backend::{Backend, Normals, Part, PartMut, Real, Rows};
+use netdyn::rng::philox;
+use std::f64::consts::TAU;
+
+on_each_backend!(
+    matches_the_formula,
+    rounds_once,
+    rows_stand_alone,
+    columns_stand_alone,
+    looks_normal,
+    refuses_wrong_lengths
+);
+
+const DESC: Normals = Normals { rows: 19, cols: 131, seed: 0x0123_4567_89AB_CDEF, trial: 3, stream: 2 };
+
+fn matches_the_formula<B: Backend>(backend: &B) {
+    for (rows, cols) in [(1, 1), (3, 4), (2, 5), (1, 63), (17, 64), (33, 65), (5, 784)] {
+        let desc = Normals { rows, cols, ..DESC };
+        let got = run::<f64, B>(backend, desc, Rows::From(7));
+        let want: Vec<f64> = (0..rows * cols).map(|i| formula(desc, 7 + i / cols, i % cols)).collect();
+        assert_close("xi", &got, &want, 0.0, 1e-14);
+    }
+}
+
+/// One element, straight from the definition.
+fn formula(desc: Normals, row: usize, col: usize) -> f64 {
+    let words = philox(desc.seed, [row as u32, (col / 4) as u32, desc.trial, desc.stream]);
+    let u = words.map(|word| (f64::from(word) + 0.5) / 2f64.powi(32));
+    let radius = |u: f64| (-2.0 * u.ln()).sqrt();
+    match col % 4 {
+        0 => radius(u[0]) * (TAU * u[1]).cos(),
+        1 => radius(u[0]) * (TAU * u[1]).sin(),
+        2 => radius(u[2]) * (TAU * u[3]).cos(),
+        _ => radius(u[2]) * (TAU * u[3]).sin(),
+    }
+}
+
+fn rounds_once<B: Backend>(backend: &B) {
+    let wide = run::<f64, B>(backend, DESC, Rows::From(0));
+    let narrow = run::<f32, B>(backend, DESC, Rows::From(0));
+    assert!(wide.iter().zip(narrow).all(|(&wide, narrow)| f64::from(wide as f32) == narrow));
+}
+
+/// Whatever else is computed in the same call, a row has the same bits.
+fn rows_stand_alone<B: Backend>(backend: &B) {
+    let whole = run::<f32, B>(backend, DESC, Rows::From(5));
+    let index = backend.upload(&[9, 23, 5, 5, 14]).unwrap();
+    let listed = Rows::Listed { index: &index, start: 1 };
+    let got = run::<f32, B>(backend, Normals { rows: 4, ..DESC }, listed);
+    for (got, row) in got.chunks(DESC.cols).zip([23, 5, 5, 14]) {
+        let start = (row - 5) * DESC.cols;
+        assert_eq!(got, &whole[start..start + DESC.cols]);
+    }
+}
+
+fn columns_stand_alone<B: Backend>(backend: &B) {
+    let whole = run::<f32, B>(backend, DESC, Rows::From(0));
+    for cols in [1, 62, 63, 64, 65, 130] {
+        let got = run::<f32, B>(backend, Normals { cols, ..DESC }, Rows::From(0));
+        for (got, whole) in got.chunks(cols).zip(whole.chunks(DESC.cols)) {
+            assert_eq!(got, &whole[..cols]);
+        }
+    }
+}
+
+/// Moments of a million draws, to five standard errors.
+fn looks_normal<B: Backend>(backend: &B) {
+    let xi = run::<f32, B>(backend, Normals { rows: 1000, cols: 1000, ..DESC }, Rows::From(0));
+    let moment = |power| xi.iter().map(|x| x.powi(power)).sum::<f64>() / 1e6;
+    let moments: Vec<f64> = (1..=4).map(moment).collect();
+    assert_close("moments", &moments, &[0.0, 1.0, 0.0, 3.0], 0.0, 5.0 * (96f64 / 1e6).sqrt());
+    assert_close("mean and variance", &moments[..2], &[0.0, 1.0], 0.0, 5.0 * (2f64 / 1e6).sqrt());
+}
+
+fn refuses_wrong_lengths<B: Backend>(backend: &B) {
+    let index = backend.upload(&[1, 2]).unwrap();
+    let mut out = backend.zeros::<f32>(12).unwrap();
+    let desc = Normals { rows: 3, cols: 4, ..DESC };
+    let short = Rows::Listed { index: &index, start: 0 };
+    for (desc, rows) in [(desc, short), (Normals { cols: 5, ..desc }, Rows::From(0))] {
+        let err = backend.normals(desc, rows, PartMut::new(&mut out, 0, 12)).unwrap_err();
+        assert!(matches!(err, Error::Shape { op: "normals", .. }), "{err}");
+    }
+}
+
+fn run<R: Real, B: Backend>(backend: &B, desc: Normals, rows: Rows<'_, B>) -> Vec<f64> {
+    let len = desc.rows * desc.cols;
+    let mut out = backend.upload(&vec![R::nan(); len]).unwrap();
+    backend.normals(desc, rows, PartMut::new(&mut out, 0, len)).unwrap();
+    backend.download(Part::new(&out, 0, len)).unwrap().into_iter().map(R::wide).collect()
+}
