@@ -1,5 +1,6 @@
 //! All integration tests, one program: one module per operation, analysis or command.
 
+mod atomic;
 mod common;
 
 mod class_sums;
@@ -7,6 +8,7 @@ mod gram;
 mod linalg;
 mod normals;
 mod rank_mass;
+mod network_file;
 mod torch_start;
 mod trajectory;
 

@@ -82,6 +82,10 @@ pub(super) fn write(
     header.insert("__metadata__".into(), json!(metadata));
     let mut start = 0;
     for (name, tensor) in &order {
+        if tensor.shape.iter().product::<usize>() * tensor.dtype.bitsize() != tensor.bytes.len() * 8 {
+            let what = format!("'{name}' of shape {:?} has {} bytes", tensor.shape, tensor.bytes.len());
+            return Err(Error::Shape { op: "network file", what });
+        }
         let end = start + tensor.bytes.len();
         let (dtype, shape) = (tensor.dtype, &tensor.shape);
         header.insert((*name).clone(), json!({"dtype": dtype, "shape": shape, "data_offsets": [start, end]}));

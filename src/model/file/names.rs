@@ -30,13 +30,9 @@ pub(super) struct Linear {
 impl Linear {
     /// Whether the user may mean this layer by `text`.
     pub fn is_called(&self, text: &str) -> bool {
-        fn stem(text: &str) -> Option<&str> {
-            text.strip_suffix("weight").map(trimmed)
-        }
-        text == self.name
-            || text == self.weight
-            || stem(text).is_some_and(|text| text == self.name)
-            || stem(&self.weight).is_some_and(|own| own == text)
+        let own = self.weight.strip_suffix("weight").unwrap_or(&self.weight);
+        let text = trimmed(text.strip_suffix("weight").unwrap_or(text));
+        text == self.name || text == trimmed(own)
     }
 }
 
@@ -54,7 +50,58 @@ pub(super) struct Norm {
 
 /// All layers and norms of a file, each list in the natural order of its names.
 pub(super) fn groups(file: &Container) -> Result<(Vec<Linear>, Vec<Norm>)> {
-    let refuse = |what: String| Error::file(&file.path, what);
+    let (mut linears, mut norms) = (Vec::new(), Vec::new());
+    for (name, group) in stems(file)? {
+        match group {
+            Group { mean: Some(mean), var: Some(var), weight, bias } => {
+                let &[features] = shape(file, &mean) else {
+                    let what = format!("tensor '{mean}' has shape {:?}, not one side", shape(file, &mean));
+                    return Err(Error::file(&file.path, what));
+                };
+                for part in [weight.as_ref(), bias.as_ref(), Some(&var)] {
+                    check_vector(file, part, features)?;
+                }
+                norms.push(Norm { name, gamma: weight, beta: bias, mean, var, features });
+            }
+            Group { mean: Some(lone), .. } | Group { var: Some(lone), .. } => {
+                let what = format!("tensor '{lone}' fits nowhere: running_mean and running_var go together");
+                return Err(Error::file(&file.path, what));
+            }
+            Group { weight: Some(weight), bias, .. } => {
+                let &[outputs, inputs] = shape(file, &weight) else {
+                    let what = format!(
+                        "tensor '{weight}' of shape {:?} is neither a linear layer [out, in] nor, without \
+                         running_mean and running_var beside it, a batch norm",
+                        shape(file, &weight)
+                    );
+                    return Err(Error::file(&file.path, what));
+                };
+                check_vector(file, bias.as_ref(), outputs)?;
+                linears.push(Linear { name, weight, bias, inputs, outputs });
+            }
+            Group { bias, .. } => {
+                let bias = bias.unwrap_or_default();
+                let what = format!("tensor '{bias}' fits nowhere: there is no weight beside it");
+                return Err(Error::file(&file.path, what));
+            }
+        }
+    }
+    linears.sort_by(|a, b| natural(&a.name, &b.name));
+    norms.sort_by(|a, b| natural(&a.name, &b.name));
+    Ok((linears, norms))
+}
+
+/// Tensors whose names differ in the suffix only.
+#[derive(Default)]
+struct Group {
+    weight: Option<String>,
+    bias: Option<String>,
+    mean: Option<String>,
+    var: Option<String>,
+}
+
+/// The tensors of the network by the common part of their names, as (name, group).
+fn stems(file: &Container) -> Result<Vec<(String, Group)>> {
     let parts: Vec<&String> = file
         .tensors
         .keys()
@@ -62,75 +109,47 @@ pub(super) fn groups(file: &Container) -> Result<(Vec<Linear>, Vec<Norm>)> {
         .collect();
     let wrapped = common_wrappers(&parts);
 
-    let mut stems: BTreeMap<&str, BTreeMap<&str, &String>> = BTreeMap::new();
-    for &full in &parts {
-        let name = &full[wrapped..];
-        let info = &file.tensors[full];
+    let mut groups: BTreeMap<&str, Group> = BTreeMap::new();
+    for full in parts {
+        let refuse = |what: String| Err(Error::file(&file.path, format!("tensor '{full}' {what}")));
+        let (name, info) = (&full[wrapped..], &file.tensors[full]);
         let Some(suffix) = SUFFIXES.into_iter().find(|suffix| name.ends_with(suffix)) else {
-            return Err(refuse(format!(
-                "tensor '{full}' fits nowhere: a fully connected network has weight, bias, running_mean and \
-                 running_var only; remove it from the file"
-            )));
+            return refuse(
+                "fits nowhere: a fully connected network has weight, bias, running_mean and running_var only; \
+                 remove it from the file"
+                    .into(),
+            );
         };
         if !matches!(info.dtype, Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16) {
-            let what = format!("tensor '{full}' has type {}; save it as f32, f16, bf16 or f64", info.dtype);
-            return Err(refuse(what));
+            return refuse(format!("has type {}; save it as f32, f16, bf16 or f64", info.dtype));
         }
         if info.shape.contains(&0) {
-            return Err(refuse(format!("tensor '{full}' of shape {:?} is empty", info.shape)));
+            return refuse(format!("of shape {:?} is empty", info.shape));
         }
-        stems.entry(&name[..name.len() - suffix.len()]).or_default().insert(suffix, full);
-    }
-
-    let (mut linears, mut norms) = (Vec::new(), Vec::new());
-    for (stem, tensors) in stems {
-        let tensor = |suffix: &str| tensors.get(suffix).map(|&name| name.clone());
-        let vector = |name: &Option<String>, len: usize| match name {
-            Some(name) if file.tensors[name].shape != [len] => {
-                let shape = &file.tensors[name].shape;
-                Err(refuse(format!("tensor '{name}' has shape {shape:?}, its layer needs [{len}]")))
-            }
-            _ => Ok(()),
+        let group = groups.entry(&name[..name.len() - suffix.len()]).or_default();
+        let part = match suffix {
+            "weight" => &mut group.weight,
+            "bias" => &mut group.bias,
+            "running_mean" => &mut group.mean,
+            _ => &mut group.var,
         };
-        let (weight, bias) = (tensor("weight"), tensor("bias"));
-        let (mean, var) = (tensor("running_mean"), tensor("running_var"));
-        let name = trimmed(stem).to_owned();
-        match (weight, mean, var) {
-            (gamma, Some(mean), Some(var)) => {
-                let &[features] = &file.tensors[&mean].shape[..] else {
-                    let shape = &file.tensors[&mean].shape;
-                    return Err(refuse(format!("tensor '{mean}' has shape {shape:?}, not one side")));
-                };
-                for part in [&gamma, &bias, &Some(var.clone())] {
-                    vector(part, features)?;
-                }
-                norms.push(Norm { name, gamma, beta: bias, mean, var, features });
-            }
-            (_, Some(lone), None) | (_, None, Some(lone)) => {
-                return Err(refuse(format!(
-                    "tensor '{lone}' has no partner: running_mean and running_var go together"
-                )));
-            }
-            (Some(weight), None, None) => {
-                let &[outputs, inputs] = &file.tensors[&weight].shape[..] else {
-                    let shape = &file.tensors[&weight].shape;
-                    return Err(refuse(format!(
-                        "tensor '{weight}' of shape {shape:?} is neither a linear layer [out, in] nor, without \
-                         running_mean and running_var beside it, a batch norm"
-                    )));
-                };
-                vector(&bias, outputs)?;
-                linears.push(Linear { name, weight, bias, inputs, outputs });
-            }
-            (None, None, None) => {
-                let bias = bias.unwrap_or_default();
-                return Err(refuse(format!("tensor '{bias}' fits nowhere: there is no weight beside it")));
-            }
-        }
+        *part = Some(full.clone());
     }
-    linears.sort_by(|a, b| natural(&a.name, &b.name));
-    norms.sort_by(|a, b| natural(&a.name, &b.name));
-    Ok((linears, norms))
+    Ok(groups.into_iter().map(|(stem, group)| (trimmed(stem).to_owned(), group)).collect())
+}
+
+fn check_vector(file: &Container, name: Option<&String>, len: usize) -> Result<()> {
+    match name {
+        Some(name) if shape(file, name) != [len] => {
+            let what = format!("tensor '{name}' has shape {:?}, its layer needs [{len}]", shape(file, name));
+            Err(Error::file(&file.path, what))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn shape<'a>(file: &'a Container, name: &str) -> &'a [usize] {
+    &file.tensors[name].shape
 }
 
 /// Order of names as people count: numbers by value, the rest byte by byte.

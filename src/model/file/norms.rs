@@ -72,10 +72,23 @@ fn guess(path: &Path, linears: &[Linear], norms: &[Norm]) -> Result<Places> {
             format!("tensor '{}' has {} features, no layer has as many neurons", norm.mean, norm.features);
         return Err(Error::file(path, what));
     }
+    let unclear = |why: &str| {
+        Err(Error::Usage(format!(
+            "{}: {why}; say which hidden layer each batch norm follows with --bn-layers, one layer number (first \
+             hidden = 2) for each of: {}",
+            path.display(),
+            list(norms)
+        )))
+    };
     let readings = match by_position(linears, norms) {
         // Inside one container the positions are the order of execution: nothing else may overrule them.
         Position::Known(places) => vec![places],
-        Position::Unclear => Vec::new(),
+        Position::Unclear => {
+            return unclear(
+                "a batch norm does not stand right behind a linear layer; if the activation is between, this \
+                 network is not supported",
+            );
+        }
         Position::Separate => {
             let readings = [by_size(linears, norms), by_number(linears, norms), by_count(linears, norms)];
             readings.into_iter().flatten().collect()
@@ -88,12 +101,7 @@ fn guess(path: &Path, linears: &[Linear], norms: &[Norm]) -> Result<Places> {
     let mut fitting = readings.into_iter().filter(fits);
     match fitting.next() {
         Some(places) if fitting.all(|other| other == places) => Ok(places),
-        _ => Err(Error::Usage(format!(
-            "{}: which hidden layer each batch norm follows is not clear from the names; say it with --bn-layers, \
-             one layer number (first hidden = 2) for each of: {}",
-            path.display(),
-            list(norms)
-        ))),
+        _ => unclear("the names of the batch norms leave their places open"),
     }
 }
 

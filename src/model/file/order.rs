@@ -67,11 +67,14 @@ fn first_break(linears: &[Linear]) -> Option<usize> {
 }
 
 fn broken(path: &Path, linears: &[Linear]) -> Error {
-    let sizes: Vec<String> =
-        linears.iter().map(|l| format!("{} {}→{}", l.name, l.inputs, l.outputs)).collect();
+    const SHOWN: usize = 16;
+    let size = |linear: &Linear| format!("{} {}→{}", linear.name, linear.inputs, linear.outputs);
+    let mut sizes: Vec<String> = linears.iter().take(SHOWN).map(size).collect();
+    if linears.len() > SHOWN {
+        sizes.push("…".into());
+    }
     let at = first_break(linears).map(|i| explain(&linears[i], &linears[i + 1])).unwrap_or_default();
-    let what = format!("the shapes of the layers chain in no order ({}): {at}", sizes.join(", "));
-    Error::file(path, what)
+    Error::file(path, format!("the shapes of the layers chain in no order ({}): {at}", sizes.join(", ")))
 }
 
 fn explain(a: &Linear, b: &Linear) -> String {

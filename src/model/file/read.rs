@@ -9,6 +9,7 @@ use crate::data::InputScale;
 use crate::error::{Error, Result, nearest};
 use crate::model::{BnSpec, Layout, Momentum, Network, Spec};
 use clap::ValueEnum;
+use std::fmt::Display;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -198,15 +199,10 @@ fn agreed<T: PartialEq + Copy>(
     }
 }
 
-fn metadata<T: FromStr>(file: &Container, key: &str) -> Result<Option<T>> {
+fn metadata<T: FromStr<Err: Display>>(file: &Container, key: &str) -> Result<Option<T>> {
     let Some(text) = file.metadata.get(&format!("{RESERVED}{key}")) else { return Ok(None) };
-    match text.parse() {
-        Ok(value) => Ok(Some(value)),
-        Err(_) => Err(Error::file(
-            &file.path,
-            format!("metadata '{RESERVED}{key}' is '{text}', which has no meaning"),
-        )),
-    }
+    let refuse = |why| Error::file(&file.path, format!("metadata '{RESERVED}{key}' is '{text}': {why}"));
+    text.parse().map(Some).map_err(refuse)
 }
 
 fn row(layer: usize, linear: &Linear, norm: Option<&Norm>) -> UnderstoodLayer {
