@@ -3,3 +3,7 @@
 mod common;
 mod torch_start;
 mod trajectory;
+mod data;
+#[cfg(feature = "download")]
+mod download;
+mod idx;
