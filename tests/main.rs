@@ -21,3 +21,7 @@ mod loss;
 mod predict;
 mod reference;
 mod update;
+mod data;
+#[cfg(feature = "download")]
+mod download;
+mod idx;

@@ -149,12 +149,13 @@ impl Writer {
         self.folder.join(format!(".{stem}.{}.tmp", std::process::id()))
     }
 
-    /// Makes `bytes` the file `name`: a reader, and a crash at any instant, finds all of it or none.
-    pub fn store(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
-        let (path, temporary) = (self.path(name), self.temporary(name));
+    /// Makes `bytes` the cached `file`: a reader, and a crash at any instant, finds all of it or none.
+    pub fn store(&self, file: &Remote, bytes: &[u8]) -> Result<PathBuf> {
+        let (path, temporary) = (self.path(&file.file_name()), self.temporary(file.name));
         let written = File::create(&temporary).and_then(|mut file| {
             file.write_all(bytes)?;
             file.sync_all()?;
+            drop(file);
             fs::rename(&temporary, &path)
         });
         if let Err(error) = written {
@@ -163,7 +164,11 @@ impl Writer {
             return Err(Error::io("write", &path)(error));
         }
         sync_folder(&self.folder)?;
-        Ok(path)
+        let part = self.path(&file.part_name());
+        match fs::remove_file(&part) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io("remove", &part)(error)),
+            _ => Ok(path),
+        }
     }
 
     /// Removes what a writer that died left behind.

@@ -55,6 +55,11 @@ impl Remote<'_> {
             Kept::Gzip => format!("{}.gz", self.name),
         }
     }
+
+    /// Name of the file in the cache while it is downloaded: what an interrupted download goes on from.
+    pub fn part_name(&self) -> String {
+        format!("{}.gz.part", self.name)
+    }
 }
 
 impl<'a> Known<'a> {

@@ -32,7 +32,7 @@ fn missing(known: &Known, cache: &Cache) -> Result<Vec<usize>> {
 
 fn failure(known: &Known, cache: &Cache, why: &str) -> Error {
     let what = format!(
-        "{} is not in the cache and {why}, or give a folder with its IDX files by --data DIR, \
+        "{} is not complete in the cache and {why}, or give a folder with its IDX files by --data DIR, \
          or try the built-in subset with --data sample",
         known.name
     );
@@ -80,7 +80,7 @@ mod online {
             {
                 Ok(contents) => {
                     for (file, contents) in files.iter().zip(contents) {
-                        let path = writer.store(&file.file_name(), &contents)?;
+                        let path = writer.store(file, &contents)?;
                         progress.event(Event::Stored { path: &path });
                     }
                     return Ok(());

