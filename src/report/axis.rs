@@ -84,8 +84,7 @@ impl Scale {
     fn log_ticks(&self, wanted: f64) -> Vec<Tick> {
         let at = |exponent: f64| (exponent - self.low) / (self.high - self.low);
         let decades = self.low.floor() as i32..=self.high.ceil() as i32;
-        let inside =
-            decades.clone().filter(|&d| (self.low..=self.high).contains(&f64::from(d))).count();
+        let inside = decades.clone().filter(|&d| (self.low..=self.high).contains(&f64::from(d))).count();
         if self.high - self.low < 0.5 {
             // Too short for 1-2-5: round values, placed by their logarithm.
             let values = round_values(10f64.powf(self.low), 10f64.powf(self.high), wanted);
@@ -121,10 +120,7 @@ fn round_values(low: f64, high: f64, wanted: f64) -> Vec<(f64, String)> {
     let decimals = exact.clamp(0.0, 12.0) as usize;
     let slack = 1e-9 * (high - low);
     let (first, last) = (((low - slack) / step).ceil() as i64, ((high + slack) / step).floor() as i64);
-    (first..=last)
-        .map(|i| i as f64 * step)
-        .map(|value| (value, decimal(value, decimals)))
-        .collect()
+    (first..=last).map(|i| i as f64 * step).map(|value| (value, decimal(value, decimals))).collect()
 }
 
 /// `-1234.5` as `−1,234.5`.

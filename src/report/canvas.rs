@@ -170,9 +170,9 @@ impl Font {
     pub fn width(&self, text: &str) -> f64 {
         // Measured large, because plotters rounds to whole pixels.
         let desc = FontDesc::new(FontFamily::Name(FAMILY), 1164.0, self.style);
-        let advance = desc.layout_box(text).map_or(0.6 * text.chars().count() as f64, |(from, to)| {
-            f64::from(to.0 - from.0) / 1000.0
-        });
+        let advance = desc
+            .layout_box(text)
+            .map_or(0.6 * text.chars().count() as f64, |(from, to)| f64::from(to.0 - from.0) / 1000.0);
         advance * self.size
     }
 

@@ -46,12 +46,9 @@ impl Frame {
     fn clip_segment(&self, a: Point, b: Point) -> Option<(Point, Point)> {
         let (dx, dy) = (b.0 - a.0, b.1 - a.1);
         let (mut enter, mut leave) = (0.0f64, 1.0f64);
-        for (rate, room) in [
-            (-dx, a.0 - self.left),
-            (dx, self.right - a.0),
-            (-dy, a.1 - self.top),
-            (dy, self.bottom - a.1),
-        ] {
+        for (rate, room) in
+            [(-dx, a.0 - self.left), (dx, self.right - a.0), (-dy, a.1 - self.top), (dy, self.bottom - a.1)]
+        {
             if rate == 0.0 {
                 if room < 0.0 {
                     return None;
@@ -74,12 +71,8 @@ impl Frame {
     /// The part of a polygon that lies inside (Sutherland and Hodgman).
     pub fn clip_polygon(&self, corners: Vec<Point>) -> Vec<Point> {
         // Each edge as the distance to it, positive inside.
-        let edges: [&dyn Fn(Point) -> f64; 4] = [
-            &|p| p.0 - self.left,
-            &|p| self.right - p.0,
-            &|p| p.1 - self.top,
-            &|p| self.bottom - p.1,
-        ];
+        let edges: [&dyn Fn(Point) -> f64; 4] =
+            [&|p| p.0 - self.left, &|p| self.right - p.0, &|p| p.1 - self.top, &|p| self.bottom - p.1];
         edges.into_iter().fold(corners, |corners, inside| {
             let mut kept = Vec::with_capacity(corners.len() + 4);
             for (i, &b) in corners.iter().enumerate() {

@@ -6,6 +6,7 @@ use plotters::style::RGBColor;
 use super::axis::Scale;
 use super::canvas::{Canvas, Pen, Point};
 use super::clip::Frame;
+use super::plots::INK;
 use crate::error::Result;
 use crate::store::{Figure, Series, Style};
 
@@ -39,20 +40,24 @@ const MARKER_SPACING: f64 = 130.0;
 /// How a series looks.
 #[derive(Clone, Copy)]
 pub(super) struct Look {
-    pub color: RGBColor,
+    color: RGBColor,
     shape: usize,
     style: Style,
+    /// Line width, relative to that of few lines.
+    weight: f64,
+    /// Whether a line has a marker here and there, so that it needs no colour to be told apart.
+    marked: bool,
 }
 
 impl Look {
     pub fn of(figure: &Figure, series: &Series) -> Look {
         let last = figure.series.iter().map(|series| series.color).max().unwrap_or(0);
-        let color = if last < PALETTE.len() {
-            PALETTE[series.color]
-        } else {
-            ramp(series.color as f64 / last as f64)
-        };
-        Look { color, shape: series.color, style: series.style }
+        let look = Look { color: INK, shape: series.color, style: series.style, weight: 1.0, marked: true };
+        if last < PALETTE.len() {
+            return Look { color: PALETTE[series.color], ..look };
+        }
+        // Markers would repeat every eighth line; the order of the colours has to do.
+        Look { color: ramp(series.color as f64 / last as f64), weight: 0.75, marked: false, ..look }
     }
 
     fn pen(&self) -> Pen {
@@ -61,7 +66,7 @@ impl Look {
             Style::Thin => (1.1, None),
             Style::Line | Style::LinePoints | Style::Points => (2.4, None),
         };
-        Pen { color: self.color, width, dash }
+        Pen { color: self.color, width: width * self.weight, dash }
     }
 
     /// The sample in the legend, its middle at `at`.
@@ -69,11 +74,21 @@ impl Look {
         if self.style != Style::Points {
             canvas.line(&[(at.0 - 14.0, at.1), (at.0 + 14.0, at.1)], self.pen())?;
         }
-        if self.style == Style::Thin { Ok(()) } else { self.marker(canvas, at, 4.5, 1.0) }
+        match self.style {
+            Style::Thin => Ok(()),
+            Style::Line | Style::Dashed if !self.marked => Ok(()),
+            _ => self.marker(canvas, at, 4.5, 1.0),
+        }
     }
 
     /// A filled shape, one of eight, for eyes and prints without colour.
-    fn marker<DB: DrawingBackend>(&self, canvas: &Canvas<DB>, at: Point, size: f64, opacity: f64) -> Result<()> {
+    fn marker<DB: DrawingBackend>(
+        &self,
+        canvas: &Canvas<DB>,
+        at: Point,
+        size: f64,
+        opacity: f64,
+    ) -> Result<()> {
         // Polygons as (corners, turn, ratio of the inner to the outer corners' radius).
         let (corners, turn, inner) = match self.shape % 8 {
             0 => return canvas.disc(at, size, self.color, opacity),
@@ -89,7 +104,8 @@ impl Look {
             let angle = std::f64::consts::TAU * (i as f64 / (2 * corners) as f64 + turn);
             // Between two corners the side of a regular polygon is this much nearer.
             let flat = (std::f64::consts::PI / corners as f64).cos();
-            let radius = if i.is_multiple_of(2) { 1.25 } else { 1.25 * if inner < 1.0 { inner } else { flat } };
+            let radius =
+                if i.is_multiple_of(2) { 1.25 } else { 1.25 * if inner < 1.0 { inner } else { flat } };
             (at.0 + size * radius * angle.sin(), at.1 - size * radius * angle.cos())
         };
         let shape: Vec<Point> = (0..2 * corners).map(corner).collect();
@@ -170,9 +186,8 @@ impl Curve {
     fn bands<DB: DrawingBackend>(&self, canvas: &Canvas<DB>, frame: Frame) -> Result<()> {
         for run in &self.runs {
             for part in run.split(|(_, bar)| bar.is_none()) {
-                let edge = |side: usize| {
-                    part.iter().filter_map(move |&((x, _), bar)| bar.map(|bar| (x, bar[side])))
-                };
+                let edge =
+                    |side: usize| part.iter().filter_map(move |&((x, _), bar)| bar.map(|bar| (x, bar[side])));
                 let around = edge(0).chain(edge(1).collect::<Vec<_>>().into_iter().rev()).collect();
                 canvas.fill(&frame.clip_polygon(around), self.look.color, 0.2)?;
             }
@@ -204,14 +219,19 @@ impl Curve {
         Ok(())
     }
 
-    fn sparse_markers<DB: DrawingBackend>(&self, canvas: &Canvas<DB>, frame: Frame, turn: usize) -> Result<()> {
+    fn sparse_markers<DB: DrawingBackend>(
+        &self,
+        canvas: &Canvas<DB>,
+        frame: Frame,
+        turn: usize,
+    ) -> Result<()> {
         let mut next = frame.left + MARKER_SPACING * ((0.2 + 0.38 * turn as f64) % 1.0);
         for run in &self.runs {
             for &(at, _) in run.iter().filter(|(at, _)| frame.contains(*at)) {
                 // A lone point has no line to be seen by.
                 if run.len() == 1 {
                     self.look.marker(canvas, at, 4.0, 1.0)?;
-                } else if at.0 >= next && self.look.style != Style::Thin {
+                } else if at.0 >= next && self.look.marked && self.look.style != Style::Thin {
                     self.look.marker(canvas, at, 4.5, 1.0)?;
                     next = at.0 + MARKER_SPACING;
                 }

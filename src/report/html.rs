@@ -29,10 +29,7 @@ const GLOSSARY: [(&str, &str); 9] = [
         "L-map",
         "The linear map that is left when the activations behind a layer are replaced by the identity.",
     ),
-    (
-        "LP",
-        "Linear prediction: the least-squares map from a layer's activity to the network's own outputs.",
-    ),
+    ("LP", "Linear prediction: the least-squares map from a layer's activity to the network's own outputs."),
     (
         "Basin",
         "Attraction basin: the noise, on samples or on weights, at which the accuracy of training samples \
@@ -43,10 +40,7 @@ const GLOSSARY: [(&str, &str); 9] = [
         "Batch norm with its running statistics, or with the statistics of the measured samples themselves.",
     ),
     ("Grokking", "Test accuracy that rises long after the training samples are learnt."),
-    (
-        "Quick, full",
-        "The scale of a run: minutes on two processor cores, or the setting of the papers.",
-    ),
+    ("Quick, full", "The scale of a run: minutes on two processor cores, or the setting of the papers."),
 ];
 
 /// The whole page.
@@ -205,15 +199,28 @@ fn claims(out: &mut String, claims: &[Claim]) {
 
 /// Setting and provenance, as HTML.
 fn facts(figure: &Figure) -> [(&'static str, String); 10] {
-    let Provenance { version, commit, device, precision, threads, data, sha256, seeds, bn, seconds, date, command } =
-        &figure.provenance;
+    let Provenance {
+        version,
+        commit,
+        device,
+        precision,
+        threads,
+        data,
+        sha256,
+        seeds,
+        bn,
+        seconds,
+        date,
+        command,
+    } = &figure.provenance;
     let commit = commit.as_ref().map_or(String::new(), |commit| format!(", commit {}", shortened(commit)));
     let sums: Vec<String> = sha256.iter().map(|sum| shortened(sum)).collect();
     let sums = if sums.is_empty() { String::new() } else { format!(" (SHA-256 {})", sums.join(", ")) };
     let seeds: Vec<String> = seeds.iter().map(u64::to_string).collect();
     let threads = if *threads == 0 { String::new() } else { format!(", {}", plural(*threads, "thread")) };
     let precision = if precision.is_empty() { String::new() } else { format!(", {precision}") };
-    let code = |text: &str| if text.is_empty() { String::new() } else { format!("<code>{}</code>", escape(text)) };
+    let code =
+        |text: &str| if text.is_empty() { String::new() } else { format!("<code>{}</code>", escape(text)) };
     [
         ("Setting", escape(&figure.setting)),
         ("Scale", escape(&figure.scale)),

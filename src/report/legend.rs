@@ -12,66 +12,71 @@ use crate::error::Result;
 /// From the left edge of an entry to its text: the sample and a gap.
 const SAMPLE: f64 = 38.0;
 const GAP: f64 = 6.0;
+/// The smallest text size that is readable.
+const SMALLEST: u32 = 11;
 
 /// One series' name.
 pub(super) struct Entry {
     pub text: String,
     pub look: Look,
-    /// Where its line ends on the picture.
-    pub end: Option<Point>,
 }
 
 /// The entries, broken into lines.
 pub(super) struct Legend {
     font: Font,
-    entries: Vec<(Entry, Vec<String>)>,
+    entries: Vec<(Look, Vec<String>)>,
+    /// What is left unsaid, below the entries.
+    remark: String,
     /// Its width with everything.
     pub width: f64,
 }
 
 impl Legend {
-    /// Sets the entries at the largest text size at which they fit `height`; past the smallest, the last
-    /// ones are only counted.
-    pub fn new(entries: Vec<Entry>, width: f64, height: f64) -> Legend {
-        let size = (10..=16).rev().find(|&size| fits(&entries, f64::from(size), width, height)).unwrap_or(10);
-        let font = font(f64::from(size));
-        let mut room = height;
-        let mut kept = Vec::new();
-        let total = entries.len();
-        for (i, entry) in entries.into_iter().enumerate() {
-            let mut lines = font.wrap(&entry.text, width - SAMPLE, 2);
-            room -= entry_height(font, lines.len());
-            if room < entry_height(font, 1) && i + 1 < total {
-                lines = vec![format!("… and {} more", total - i)];
-                kept.push((entry, lines));
-                break;
-            }
-            kept.push((entry, lines));
-        }
-        let widest = kept.iter().flat_map(|(_, lines)| lines).map(|line| font.width(line)).fold(0.0, f64::max);
-        let width = if kept.is_empty() { 0.0 } else { SAMPLE + widest };
-        Legend { font, entries: kept, width }
+    /// Sets the entries at the largest text size at which they fit `height`. Past the smallest only every
+    /// second, third … one is named: families that large are ordered, and so are their colours.
+    pub fn new(entries: &[Entry], width: f64, height: f64) -> Legend {
+        let fits = |size: f64, every: usize| {
+            let lines = |entry: &Entry| font(size).wrap(&entry.text, width - SAMPLE, 2).len();
+            let heights = entries.iter().step_by(every).map(|entry| entry_height(font(size), lines(entry)));
+            heights.sum::<f64>() <= height
+        };
+        let size = (SMALLEST..=16).rev().map(f64::from).find(|&size| fits(size, 1));
+        let font = font(size.unwrap_or(f64::from(SMALLEST)));
+        let every = (1..=entries.len()).find(|&every| fits(font.size, every)).unwrap_or(1);
+        let remark = if every > 1 { format!("(one in {every} is named)") } else { String::new() };
+        let kept: Vec<_> = entries
+            .iter()
+            .step_by(every)
+            .map(|entry| (entry.look, font.wrap(&entry.text, width - SAMPLE, 2)))
+            .collect();
+        let lines = kept.iter().flat_map(|(_, lines)| lines).map(|line| SAMPLE + font.width(line));
+        let width = lines.chain([font.width(&remark)]).fold(0.0, f64::max);
+        Legend { font, entries: kept, remark, width }
     }
 
-    /// Where the lines of the entries end, in their order: known only once the frame is.
-    pub fn set_ends(&mut self, ends: &[Option<Point>]) {
-        for ((entry, _), end) in self.entries.iter_mut().zip(ends) {
-            entry.end = *end;
-        }
-    }
-
-    /// Each name as near as can be to the end of its line, with a thread to it; `left` is where they start.
-    pub fn draw_at_ends<DB: DrawingBackend>(&mut self, canvas: &Canvas<DB>, frame: Frame, left: f64) -> Result<()> {
-        let height = |end: Option<Point>| end.map_or(frame.bottom, |(_, y)| y.clamp(frame.top, frame.bottom));
-        self.entries.sort_by(|(a, _), (b, _)| height(a.end).total_cmp(&height(b.end)));
-        let sizes: Vec<f64> = self.entries.iter().map(|(_, lines)| entry_height(self.font, lines.len())).collect();
+    /// Each name as near as can be to the end of its line, with a thread to it; `left` is where they start,
+    /// `ends` has an end for each entry whose line has one.
+    pub fn draw_at_ends<DB: DrawingBackend>(
+        &self,
+        canvas: &Canvas<DB>,
+        frame: Frame,
+        left: f64,
+        ends: &[Option<Point>],
+    ) -> Result<()> {
+        let height =
+            |end: &Option<Point>| end.map_or(frame.bottom, |(_, y)| y.clamp(frame.top, frame.bottom));
+        let mut sorted: Vec<_> = self.entries.iter().zip(ends).collect();
+        sorted.sort_by(|(_, a), (_, b)| height(a).total_cmp(&height(b)));
+        let sizes: Vec<f64> =
+            sorted.iter().map(|((_, lines), _)| entry_height(self.font, lines.len())).collect();
         let wanted: Vec<f64> =
-            self.entries.iter().zip(&sizes).map(|((entry, _), size)| height(entry.end) - size / 2.0).collect();
-        for ((entry, lines), top) in self.entries.iter().zip(spread(&wanted, &sizes, frame.top, frame.bottom)) {
-            let middle = self.draw_entry(canvas, entry, lines, (left, top))?;
-            if let Some(end) = entry.end.filter(|end| frame.contains(*end) && frame.right - end.0 < 40.0) {
+            sorted.iter().zip(&sizes).map(|((_, end), size)| height(end) - size / 2.0).collect();
+        let tops = spread(&wanted, &sizes, frame.top, frame.bottom);
+        for (((look, lines), end), top) in sorted.into_iter().zip(tops) {
+            let middle = self.draw_entry(canvas, *look, lines, (left, top))?;
+            if let Some(end) = end.filter(|end| frame.contains(*end) && frame.right - end.0 < 40.0) {
                 let pen = Pen { color: LIGHT, width: 1.0, dash: None };
-                canvas.line(&[(end.0.max(frame.right) + 2.0, end.1), (left, middle)], pen)?;
+                canvas.line(&[(frame.right + 2.0, end.1), (left, middle)], pen)?;
             }
         }
         Ok(())
@@ -79,23 +84,23 @@ impl Legend {
 
     /// A plain list in the order of the series.
     pub fn draw_list<DB: DrawingBackend>(&self, canvas: &Canvas<DB>, (left, mut top): Point) -> Result<()> {
-        for (entry, lines) in &self.entries {
-            self.draw_entry(canvas, entry, lines, (left, top))?;
+        for (look, lines) in &self.entries {
+            self.draw_entry(canvas, *look, lines, (left, top))?;
             top += entry_height(self.font, lines.len());
         }
-        Ok(())
+        canvas.text(&self.remark, (left, top + 1.2 * self.font.size), self.font, Align::Left)
     }
 
     /// Draws one and returns the height of the middle of its sample.
     fn draw_entry<DB: DrawingBackend>(
         &self,
         canvas: &Canvas<DB>,
-        entry: &Entry,
+        look: Look,
         lines: &[String],
         (left, top): Point,
     ) -> Result<f64> {
         let middle = top + entry_height(self.font, lines.len()) / 2.0;
-        entry.look.sample(canvas, (left + 16.0, middle))?;
+        look.sample(canvas, (left + 16.0, middle))?;
         for (i, line) in lines.iter().enumerate() {
             let row = i as f64 - (lines.len() - 1) as f64 / 2.0;
             let baseline = middle + (row * 1.2 + 0.36) * self.font.size;
@@ -111,11 +116,6 @@ fn font(size: f64) -> Font {
 
 fn entry_height(font: Font, lines: usize) -> f64 {
     1.2 * font.size * lines as f64 + GAP * font.size / 16.0
-}
-
-fn fits(entries: &[Entry], size: f64, width: f64, height: f64) -> bool {
-    let lines = |entry: &Entry| font(size).wrap(&entry.text, width - SAMPLE, 2).len();
-    entries.iter().map(|entry| entry_height(font(size), lines(entry))).sum::<f64>() <= height
 }
 
 /// Tops of boxes of these heights, in order and without overlap, near the wanted tops.

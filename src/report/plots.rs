@@ -15,6 +15,8 @@ use crate::store::{Axis, Figure, Series, Style};
 pub(super) const SIZE: (u32, u32) = (900, 560);
 /// Pixels of the PNG per pixel of the picture.
 const PNG_SCALE: u32 = 2;
+/// From more lines than this, threads to their names would be a fan of grey.
+const MOST_THREADS: usize = 12;
 /// The bitmap is drawn this much larger still and averaged down, for smooth edges.
 const OVERSAMPLING: u32 = 2;
 
@@ -76,6 +78,7 @@ pub(super) fn png(figure: &Figure) -> Result<Vec<u8>> {
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, width, height);
     encoder.set_color(png::ColorType::Rgb);
+    encoder.set_adaptive_filter(png::AdaptiveFilterType::Adaptive);
     let failed = |why| Error::Failed(format!("figure {} cannot be encoded as PNG: {why}", figure.id));
     encoder.write_header().and_then(|mut out| out.write_image_data(&pixels)).map_err(failed)?;
     Ok(file)
@@ -95,9 +98,9 @@ pub(super) fn dropped(figure: &Figure) -> usize {
 /// The note under the picture: what the scale of the run left out, and what could not be drawn.
 fn note(figure: &Figure, dropped: usize) -> String {
     let scale = match (figure.scale.as_str(), figure.scaled_down.as_str()) {
-        (scale, "") => scale.to_owned(),
         ("", down) => down.to_owned(),
-        (scale, down) => format!("{scale}: {down}"),
+        (scale, "") => format!("{scale} scale"),
+        (scale, down) => format!("{scale} scale: {down}"),
     };
     let lost = match dropped {
         0 => String::new(),
@@ -141,23 +144,23 @@ fn draw<DB: DrawingBackend>(canvas: &Canvas<DB>, figure: &Figure) -> Result<()> 
     let left = 52.0 + widest(&y_ticks);
     let right_axis = if has_right { 48.0 + widest(&right_ticks) } else { 0.0 };
     let top = 52.0;
-    let entries = figure.series.iter().map(|series| entry(figure, series)).collect();
-    let mut legend = Legend::new(entries, 280.0, bottom - top - 20.0);
+    let entries: Vec<Entry> = figure.series.iter().map(|series| entry(figure, series)).collect();
+    let legend = Legend::new(&entries, 280.0, bottom - top - 20.0);
     let legend_room = if legend.width > 0.0 { legend.width + 30.0 } else { 24.0 };
     let wide = Frame { left, top, right: width - right_axis - legend_room, bottom };
-    let marks = mark_rows(figure, &x, wide);
-    let rows = marks.iter().map(|(row, ..)| row + 1).max().unwrap_or(0);
+    let marks = place_marks(figure, &x, wide);
+    let rows = marks.iter().map(|mark| mark.row + 1).max().unwrap_or(0);
     let frame = Frame { top: top + 19.0 * rows as f64, ..wide };
 
     canvas.clear(WHITE)?;
     let x_ticks = fitting_ticks(&x, frame.width());
     grid(canvas, frame, &x_ticks, &y_ticks)?;
-    for (row, across, at, label) in &marks {
+    for mark in &marks {
         let pen = Pen { color: LIGHT, width: 1.4, dash: Some([4.0, 4.0]) };
-        let line = frame.point(*across, 0.0).0;
-        let baseline = top + 19.0 * *row as f64 + 10.0;
-        canvas.line(&[(line, baseline + 5.0), (line, frame.bottom)], pen)?;
-        canvas.text(label, (*at, baseline), MARK, Align::Middle)?;
+        let line = frame.point(mark.across, 0.0).0;
+        let baseline = frame.top - 8.0 - 19.0 * mark.row as f64;
+        canvas.line(&[(line, baseline + 4.0), (line, frame.bottom)], pen)?;
+        canvas.text(mark.label, (mark.left, baseline), MARK, Align::Left)?;
     }
     let mut ends = Vec::new();
     for (turn, series) in figure.series.iter().enumerate() {
@@ -176,9 +179,8 @@ fn draw<DB: DrawingBackend>(canvas: &Canvas<DB>, figure: &Figure) -> Result<()> 
 
     let names = (frame.right + right_axis + 22.0, frame.top);
     let lines_only = figure.series.iter().all(|series| series.style != Style::Points);
-    if lines_only && !has_right {
-        legend.set_ends(&ends);
-        legend.draw_at_ends(canvas, frame, names.0)?;
+    if lines_only && !has_right && ends.len() <= MOST_THREADS {
+        legend.draw_at_ends(canvas, frame, names.0, &ends)?;
     } else {
         legend.draw_list(canvas, names)?;
     }
@@ -204,7 +206,7 @@ fn entry(figure: &Figure, series: &Series) -> Entry {
     if !drawable {
         text += " (no data)";
     }
-    Entry { text, look: Look::of(figure, series), end: None }
+    Entry { text, look: Look::of(figure, series) }
 }
 
 /// Panel letter and title.
@@ -228,28 +230,39 @@ fn panel_letter(id: &str) -> Option<&str> {
     Some(&id[number + 1..]).filter(|letter| !letter.is_empty())
 }
 
-/// Row, place of the line (0…1), middle of the label, label: no two labels of a row touch.
-fn mark_rows<'a>(figure: &'a Figure, x: &Scale, frame: Frame) -> Vec<(usize, f64, f64, &'a str)> {
-    let mut ends: Vec<f64> = Vec::new();
+/// A vertical line and its label, which starts at the line.
+struct PlacedMark<'a> {
+    label: &'a str,
+    /// Of the line, 0…1.
+    across: f64,
+    left: f64,
+    /// Rows above the plot, from 0.
+    row: usize,
+}
+
+/// Labels above the plot, in as many rows as they need: none touches another or is crossed by its line.
+fn place_marks<'a>(figure: &'a Figure, x: &Scale, frame: Frame) -> Vec<PlacedMark<'a>> {
     let mut marks: Vec<(f64, &str)> = figure
         .marks
         .iter()
         .filter_map(|mark| Some((x.place(mark.x)?, mark.label.as_str())))
         .filter(|(across, _)| (0.0..=1.0).contains(across))
         .collect();
-    marks.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let place = |(across, label): (f64, &'a str)| {
-        let half = MARK.width(label) / 2.0;
-        let (least, most) = (14.0 + half, f64::from(SIZE.0) - 14.0 - half);
-        let at = frame.point(across, 0.0).0.min(most).max(least);
-        let free = ends.iter().position(|&end| at - half > end + 10.0);
-        let row = free.unwrap_or(ends.len());
-        ends.resize(ends.len().max(row + 1), f64::NEG_INFINITY);
-        ends[row] = at + half;
-        (row, across, at, label)
-    };
-    // Beyond four rows the labels would take the plot's room; their lines would be a thicket, too.
-    marks.into_iter().map(place).filter(|(row, ..)| *row < 4).collect()
+    marks.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut placed: Vec<PlacedMark> = Vec::new();
+    for (across, label) in marks {
+        let width = MARK.width(label);
+        let left = frame.point(across, 0.0).0.min(f64::from(SIZE.0) - 14.0 - width) - 2.0;
+        let right = left + width + 10.0;
+        // Those placed so far are further right: above all whose line or label this one would touch.
+        let row =
+            placed.iter().filter(|other| other.left < right).map(|other| other.row + 1).max().unwrap_or(0);
+        // Beyond four rows the labels would take the plot's room; their lines would be a thicket, too.
+        if row < 4 {
+            placed.push(PlacedMark { label, across, left, row });
+        }
+    }
+    placed
 }
 
 /// As many ticks as have room for their labels.
@@ -285,7 +298,8 @@ fn grid<DB: DrawingBackend>(canvas: &Canvas<DB>, frame: Frame, x: &[Tick], y: &[
 fn border<DB: DrawingBackend>(canvas: &Canvas<DB>, frame: Frame, x: &[Tick], y: &[Tick]) -> Result<()> {
     let pen = Pen { color: INK, width: 1.2, dash: None };
     let length = |tick: &Tick| if tick.label.is_some() { 6.0 } else { 3.0 };
-    let corners = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)].map(|(across, up)| frame.point(across, up));
+    let corners =
+        [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)].map(|(across, up)| frame.point(across, up));
     for side in 0..4 {
         canvas.line(&[corners[side], corners[(side + 1) % 4]], pen)?;
     }
