@@ -5,5 +5,6 @@ mod figure;
 mod run;
 
 pub use atomic::write_atomic;
+pub use atomic::*;
 pub use figure::*;
 pub use run::*;

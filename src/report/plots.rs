@@ -1,0 +1,386 @@
+//! A figure as a picture: one layout, drawn once for SVG and once for PNG.
+
+use plotters::backend::DrawingBackend;
+use plotters::style::{FontStyle, RGBColor};
+
+use super::axis::{Scale, Tick, superscript};
+use super::canvas::{Align, Canvas, Font, Pen};
+use super::clip::Frame;
+use super::curve::{Curve, Look};
+use super::legend::{Entry, Legend};
+use crate::error::{Error, Result};
+use crate::store::{Axis, Figure, Series, Style};
+
+/// Width and height of every picture, in its own pixels.
+pub(super) const SIZE: (u32, u32) = (900, 560);
+/// Pixels of the PNG per pixel of the picture.
+const PNG_SCALE: u32 = 2;
+/// From more lines than this, threads to their names would be a fan of grey.
+const MOST_THREADS: usize = 12;
+/// The bitmap is drawn this much larger still and averaged down, for smooth edges.
+const OVERSAMPLING: u32 = 2;
+
+pub(super) const INK: RGBColor = RGBColor(34, 34, 34);
+pub(super) const LIGHT: RGBColor = RGBColor(150, 150, 150);
+const WHITE: RGBColor = RGBColor(255, 255, 255);
+const GRID: RGBColor = RGBColor(222, 222, 222);
+const FAINT_GRID: RGBColor = RGBColor(240, 240, 240);
+const MUTED: RGBColor = RGBColor(95, 95, 95);
+
+const TITLE: Font = Font { size: 20.0, color: INK, style: FontStyle::Normal };
+const LETTER: Font = Font { size: 20.0, color: INK, style: FontStyle::Bold };
+const LABEL: Font = Font { size: 18.0, color: INK, style: FontStyle::Normal };
+const TICK: Font = Font { size: 16.0, color: INK, style: FontStyle::Normal };
+const MARK: Font = Font { size: 14.0, color: MUTED, style: FontStyle::Normal };
+const NOTE: Font = Font { size: 13.0, color: MUTED, style: FontStyle::Normal };
+
+/// The figure as a complete SVG document.
+pub(super) fn svg(figure: &Figure) -> Result<String> {
+    let inline = inline_svg(figure)?;
+    Ok(inline.replacen("<svg ", "<svg xmlns=\"http://www.w3.org/2000/svg\" ", 1))
+}
+
+/// The figure as an `<svg>` element for a page: no namespace, no ids, a title for those who cannot see it.
+pub(super) fn inline_svg(figure: &Figure) -> Result<String> {
+    let mut text = String::new();
+    draw(&Canvas::svg(&mut text, SIZE)?, figure)?;
+    let (width, height) = SIZE;
+    let title = super::html::escape(&format!("{} {}", figure.id, figure.title));
+    let body = text.split_once('>').map_or("", |(_, body)| body);
+    Ok(format!(
+        "<svg viewBox=\"0 0 {} {}\" width=\"{width}\" height=\"{height}\" role=\"img\" \
+         stroke-linejoin=\"round\" stroke-linecap=\"butt\">\n<title>{}</title>{body}",
+        width * 10,
+        height * 10,
+        title.trim()
+    ))
+}
+
+/// The figure as a PNG file, 1800 by 1120 pixels.
+pub(super) fn png(figure: &Figure) -> Result<Vec<u8>> {
+    let (width, height) = (SIZE.0 * PNG_SCALE, SIZE.1 * PNG_SCALE);
+    let drawn = (width * OVERSAMPLING) as usize;
+    let mut buffer = vec![255; drawn * (height * OVERSAMPLING) as usize * 3];
+    draw(&Canvas::bitmap(&mut buffer, SIZE, PNG_SCALE * OVERSAMPLING)?, figure)?;
+
+    let over = OVERSAMPLING as usize;
+    let mut pixels = Vec::with_capacity((width * height * 3) as usize);
+    for rows in buffer.chunks_exact(drawn * 3 * over) {
+        for x in 0..width as usize {
+            for channel in 0..3 {
+                let sample = |i: usize| rows[(i / over) * drawn * 3 + (x * over + i % over) * 3 + channel];
+                let sum: usize = (0..over * over).map(|i| usize::from(sample(i))).sum();
+                pixels.push((sum / (over * over)) as u8);
+            }
+        }
+    }
+
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_adaptive_filter(png::AdaptiveFilterType::Adaptive);
+    let failed = |why| Error::Failed(format!("figure {} cannot be encoded as PNG: {why}", figure.id));
+    encoder.write_header().and_then(|mut out| out.write_image_data(&pixels)).map_err(failed)?;
+    Ok(file)
+}
+
+/// How many values of the figure have no place on its axes: not finite, or not positive on a log axis.
+pub(super) fn dropped(figure: &Figure) -> usize {
+    let (x, y, y_right) = scales(figure);
+    let anywhere = Frame { left: 0.0, top: 0.0, right: 1.0, bottom: 1.0 };
+    let count = |series: &Series| {
+        let y = if series.right { &y_right } else { &y };
+        Curve::new(Look::of(figure, series), series, anywhere, &x, y).dropped
+    };
+    figure.series.iter().map(count).sum()
+}
+
+/// The note under the picture: what the scale of the run left out, and what could not be drawn.
+fn note(figure: &Figure, dropped: usize) -> String {
+    let scale = match (figure.scale.as_str(), figure.scaled_down.as_str()) {
+        ("", down) => down.to_owned(),
+        (scale, "") => format!("{scale} scale"),
+        (scale, down) => format!("{scale} scale: {down}"),
+    };
+    let lost = match dropped {
+        0 => String::new(),
+        1 => "1 value that is not finite or not positive on a log axis is not drawn".into(),
+        n => format!("{n} values that are not finite or not positive on a log axis are not drawn"),
+    };
+    [scale, lost].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ")
+}
+
+fn scales(figure: &Figure) -> (Scale, Scale, Scale) {
+    let xs = figure.series.iter().flat_map(|series| series.x.iter().copied());
+    let marks = figure.marks.iter().map(|mark| mark.x);
+    let ordinates = |right: bool| {
+        figure.series.iter().filter(move |series| series.right == right).flat_map(|series| {
+            series.y.iter().enumerate().flat_map(|(i, &y)| {
+                let error = series.error.as_ref().and_then(|error| error.get(i).copied().flatten());
+                let y = y.unwrap_or(f64::NAN);
+                let error = error.unwrap_or(0.0);
+                [y, y - error, y + error]
+            })
+        })
+    };
+    let right = figure.y_right.as_ref().unwrap_or(&figure.y);
+    (
+        Scale::new(&figure.x, xs.chain(marks), 0.02),
+        Scale::new(&figure.y, ordinates(false), 0.06),
+        Scale::new(right, ordinates(true), 0.06),
+    )
+}
+
+/// The one drawing: text and margins first, then everything in the room that is left.
+fn draw<DB: DrawingBackend>(canvas: &Canvas<DB>, figure: &Figure) -> Result<()> {
+    let (width, height) = (f64::from(SIZE.0), f64::from(SIZE.1));
+    let (x, y, y_right) = scales(figure);
+    let has_right = figure.series.iter().any(|series| series.right);
+    let note = note(figure, dropped(figure));
+    let notes = if note.is_empty() { vec![] } else { NOTE.wrap(&note, width - 28.0, 2) };
+
+    let bottom = height - 64.0 - 17.0 * notes.len() as f64;
+    let (y_ticks, right_ticks) = (y.ticks(6), y_right.ticks(6));
+    let left = 52.0 + widest(&y_ticks);
+    let right_axis = if has_right { 48.0 + widest(&right_ticks) } else { 0.0 };
+    let top = 52.0;
+    let entries: Vec<Entry> = figure.series.iter().map(|series| entry(figure, series)).collect();
+    let legend = Legend::new(&entries, 280.0, bottom - top - 20.0);
+    let legend_room = if legend.width > 0.0 { legend.width + 30.0 } else { 24.0 };
+    let wide = Frame { left, top, right: width - right_axis - legend_room, bottom };
+    let marks = place_marks(figure, &x, wide);
+    let rows = marks.iter().map(|mark| mark.row + 1).max().unwrap_or(0);
+    let frame = Frame { top: top + 19.0 * rows as f64, ..wide };
+
+    canvas.clear(WHITE)?;
+    let x_ticks = fitting_ticks(&x, frame.width());
+    grid(canvas, frame, &x_ticks, &y_ticks)?;
+    for mark in &marks {
+        let pen = Pen { color: LIGHT, width: 1.4, dash: Some([4.0, 4.0]) };
+        let line = frame.point(mark.across, 0.0).0;
+        let baseline = frame.top - 8.0 - 19.0 * mark.row as f64;
+        canvas.line(&[(line, baseline + 4.0), (line, frame.bottom)], pen)?;
+        canvas.text(mark.label, (mark.left, baseline), MARK, Align::Left)?;
+    }
+    let mut ends = Vec::new();
+    for (turn, series) in figure.series.iter().enumerate() {
+        let y = if series.right { &y_right } else { &y };
+        let curve = Curve::new(Look::of(figure, series), series, frame, &x, y);
+        curve.draw(canvas, frame, turn)?;
+        ends.push(curve.end());
+    }
+    border(canvas, frame, &x_ticks, &y_ticks)?;
+    x_axis(canvas, frame, &x_ticks, &figure.x, &x)?;
+    y_axis(canvas, frame, &y_ticks, &figure.y, &y)?;
+    if has_right {
+        let axis = figure.y_right.as_ref().unwrap_or(&figure.y);
+        right_y_axis(canvas, frame, &right_ticks, axis, &y_right)?;
+    }
+
+    let names = (frame.right + right_axis + 22.0, frame.top);
+    let lines_only = figure.series.iter().all(|series| series.style != Style::Points);
+    if lines_only && !has_right && ends.len() <= MOST_THREADS {
+        legend.draw_at_ends(canvas, frame, names.0, &ends)?;
+    } else {
+        legend.draw_list(canvas, names)?;
+    }
+
+    if ends.iter().all(Option::is_none) {
+        let middle = frame.point(0.5, 0.5);
+        canvas.text("no data to draw", middle, Font { color: MUTED, ..LABEL }, Align::Middle)?;
+    }
+    heading(canvas, figure)?;
+    for (i, line) in notes.iter().enumerate() {
+        let baseline = height - 10.0 - 17.0 * (notes.len() - 1 - i) as f64;
+        canvas.text(line, (14.0, baseline), NOTE, Align::Left)?;
+    }
+    canvas.finish()
+}
+
+fn entry(figure: &Figure, series: &Series) -> Entry {
+    let drawable = series.y.iter().flatten().any(|y| y.is_finite());
+    let mut text = series.label.clone();
+    if series.right {
+        text += " (right axis)";
+    }
+    if !drawable {
+        text += " (no data)";
+    }
+    Entry { text, look: Look::of(figure, series) }
+}
+
+/// Panel letter and title.
+fn heading<DB: DrawingBackend>(canvas: &Canvas<DB>, figure: &Figure) -> Result<()> {
+    let mut left = 14.0;
+    if let Some(letter) = panel_letter(&figure.id) {
+        let letter = format!("({letter})");
+        canvas.text(&letter, (left, 32.0), LETTER, Align::Left)?;
+        left += LETTER.width(&letter) + 10.0;
+    }
+    let room = f64::from(SIZE.0) - left - 14.0;
+    match shrunk(TITLE, &figure.title, room) {
+        (title, font) if !title.is_empty() => canvas.text(&title, (left, 32.0), font, Align::Left),
+        _ => Ok(()),
+    }
+}
+
+/// `a` of `A2a`: what follows the number.
+fn panel_letter(id: &str) -> Option<&str> {
+    let number = id.rfind(|c: char| c.is_ascii_digit())?;
+    Some(&id[number + 1..]).filter(|letter| !letter.is_empty())
+}
+
+/// A vertical line and its label, which starts at the line.
+struct PlacedMark<'a> {
+    label: &'a str,
+    /// Of the line, 0…1.
+    across: f64,
+    left: f64,
+    /// Rows above the plot, from 0.
+    row: usize,
+}
+
+/// Labels above the plot, in as many rows as they need: none touches another or is crossed by its line.
+fn place_marks<'a>(figure: &'a Figure, x: &Scale, frame: Frame) -> Vec<PlacedMark<'a>> {
+    let mut marks: Vec<(f64, &str)> = figure
+        .marks
+        .iter()
+        .filter_map(|mark| Some((x.place(mark.x)?, mark.label.as_str())))
+        .filter(|(across, _)| (0.0..=1.0).contains(across))
+        .collect();
+    marks.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut placed: Vec<PlacedMark> = Vec::new();
+    for (across, label) in marks {
+        let width = MARK.width(label);
+        let left = frame.point(across, 0.0).0.min(f64::from(SIZE.0) - 14.0 - width) - 2.0;
+        let right = left + width + 10.0;
+        // Those placed so far are further right: above all whose line or label this one would touch.
+        let row =
+            placed.iter().filter(|other| other.left < right).map(|other| other.row + 1).max().unwrap_or(0);
+        // Beyond four rows the labels would take the plot's room; their lines would be a thicket, too.
+        if row < 4 {
+            placed.push(PlacedMark { label, across, left, row });
+        }
+    }
+    placed
+}
+
+/// As many ticks as have room for their labels.
+fn fitting_ticks(scale: &Scale, width: f64) -> Vec<Tick> {
+    let room = |ticks: &Vec<Tick>| {
+        let labels: Vec<&String> = ticks.iter().filter_map(|tick| tick.label.as_ref()).collect();
+        let widest = labels.iter().map(|label| TICK.width(label)).fold(0.0, f64::max);
+        (widest + 12.0) * labels.len().saturating_sub(1) as f64 <= width
+    };
+    (2..=8).rev().map(|wanted| scale.ticks(wanted)).find(room).unwrap_or_else(|| scale.ticks(2))
+}
+
+fn widest(ticks: &[Tick]) -> f64 {
+    ticks.iter().flat_map(|tick| &tick.label).map(|label| TICK.width(label)).fold(0.0, f64::max)
+}
+
+fn grid<DB: DrawingBackend>(canvas: &Canvas<DB>, frame: Frame, x: &[Tick], y: &[Tick]) -> Result<()> {
+    let pen = |tick: &Tick| Pen {
+        color: if tick.label.is_some() { GRID } else { FAINT_GRID },
+        width: 1.0,
+        dash: None,
+    };
+    for tick in x {
+        canvas.line(&[frame.point(tick.at, 0.0), frame.point(tick.at, 1.0)], pen(tick))?;
+    }
+    for tick in y {
+        canvas.line(&[frame.point(0.0, tick.at), frame.point(1.0, tick.at)], pen(tick))?;
+    }
+    Ok(())
+}
+
+/// The frame's sides and the strokes of the ticks, over the data so that both stay sharp.
+fn border<DB: DrawingBackend>(canvas: &Canvas<DB>, frame: Frame, x: &[Tick], y: &[Tick]) -> Result<()> {
+    let pen = Pen { color: INK, width: 1.2, dash: None };
+    let length = |tick: &Tick| if tick.label.is_some() { 6.0 } else { 3.0 };
+    let corners =
+        [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)].map(|(across, up)| frame.point(across, up));
+    for side in 0..4 {
+        canvas.line(&[corners[side], corners[(side + 1) % 4]], pen)?;
+    }
+    for tick in x {
+        let (at, foot) = frame.point(tick.at, 0.0);
+        canvas.line(&[(at, foot), (at, foot + length(tick))], pen)?;
+    }
+    for tick in y {
+        let (side, at) = frame.point(0.0, tick.at);
+        canvas.line(&[(side - length(tick), at), (side, at)], pen)?;
+    }
+    Ok(())
+}
+
+fn x_axis<DB: DrawingBackend>(
+    canvas: &Canvas<DB>,
+    frame: Frame,
+    ticks: &[Tick],
+    axis: &Axis,
+    scale: &Scale,
+) -> Result<()> {
+    for tick in ticks {
+        if let Some(label) = &tick.label {
+            let (at, foot) = frame.point(tick.at, 0.0);
+            canvas.text(label, (at, foot + 22.0), TICK, Align::Middle)?;
+        }
+    }
+    let (label, font) = shrunk(LABEL, &axis_label(axis, scale), frame.width() + frame.left);
+    let middle = frame.point(0.5, 0.0).0.max(font.width(&label) / 2.0 + 14.0);
+    canvas.text(&label, (middle, frame.bottom + 47.0), font, Align::Middle)
+}
+
+fn y_axis<DB: DrawingBackend>(
+    canvas: &Canvas<DB>,
+    frame: Frame,
+    ticks: &[Tick],
+    axis: &Axis,
+    scale: &Scale,
+) -> Result<()> {
+    for tick in ticks {
+        if let Some(label) = &tick.label {
+            let (side, at) = frame.point(0.0, tick.at);
+            canvas.text(label, (side - 10.0, at + 5.8), TICK, Align::Right)?;
+        }
+    }
+    let (label, font) = shrunk(LABEL, &axis_label(axis, scale), frame.height() + 40.0);
+    canvas.text(&label, (28.0, frame.point(0.0, 0.5).1), font, Align::Upwards)
+}
+
+fn right_y_axis<DB: DrawingBackend>(
+    canvas: &Canvas<DB>,
+    frame: Frame,
+    ticks: &[Tick],
+    axis: &Axis,
+    scale: &Scale,
+) -> Result<()> {
+    let pen = Pen { color: INK, width: 1.2, dash: None };
+    for tick in ticks {
+        let (side, at) = frame.point(1.0, tick.at);
+        let length = if tick.label.is_some() { 6.0 } else { 3.0 };
+        canvas.line(&[(side, at), (side + length, at)], pen)?;
+        if let Some(label) = &tick.label {
+            canvas.text(label, (side + 10.0, at + 5.8), TICK, Align::Left)?;
+        }
+    }
+    let (label, font) = shrunk(LABEL, &axis_label(axis, scale), frame.height() + 40.0);
+    let at = (frame.right + 22.0 + widest(ticks), frame.point(0.0, 0.5).1);
+    canvas.text(&label, at, font, Align::Downwards)
+}
+
+/// The axis' label, with the power of ten that its tick labels leave out.
+fn axis_label(axis: &Axis, scale: &Scale) -> String {
+    match scale.power() {
+        0 => axis.label.clone(),
+        power => format!("{} (×10{})", axis.label, superscript(power)),
+    }
+}
+
+/// The text, smaller if it must be and cut if even that is not enough.
+fn shrunk(font: Font, text: &str, room: f64) -> (String, Font) {
+    let size = (font.size * (room / font.width(text).max(1.0)).clamp(0.7, 1.0)).floor().min(font.size);
+    let font = Font { size, ..font };
+    (font.wrap(text, room, 1).concat(), font)
+}
