@@ -2,7 +2,7 @@
 """Times the program's workloads in PyTorch and numpy, on inputs that the Rust benches share.
 
     python scripts/peers/bench.py --out peers.json                        # all cases, CPU
-    python scripts/peers/bench.py --cases gemm,small_net --reps 20
+    python scripts/peers/bench.py --cases gemm/60000,small_net/200 --reps 20
     python scripts/peers/bench.py --device cuda --variants eager,eager+fused,compile,graph+fused --matmul highest,tf32
 
 Prints one JSON object a line and writes all of them, with versions and machine, to --out.
@@ -30,7 +30,7 @@ STEPS = {
         step_case, widths=SHALLOW, activation="tanh", batch_norm=False, batch=600, steps_per_call=20
     ),
     "shallow/60000": partial(step_case, widths=SHALLOW, activation="tanh", batch_norm=False, batch=60_000),
-    "small_net": partial(
+    "small_net/200": partial(
         step_case,
         widths=[784, 200, 200, 10],
         activation="relu",
@@ -41,15 +41,15 @@ STEPS = {
         steps_per_call=200,
     ),
 }
-for name in STEPS.keys() - {"small_net"}:
+for name in STEPS.keys() - {"small_net/200"}:
     STEPS[name] = partial(STEPS[name], loss="cross_entropy", optimizer="adam")
 ANALYSES = {
-    "gemm": analyses.gemm,
-    "forward": analyses.forward,
-    "rpd_layer": analyses.rpd_layer,
-    "lmap_curve": analyses.lmap_curve,
-    "basin_sample": analyses.basin_sample,
-    "basin_weight": analyses.basin_weight,
+    "gemm/60000": analyses.gemm,
+    "forward/60000": analyses.forward,
+    "rpd_layer/60000": analyses.rpd_layer,
+    "lmap_curve/60000": analyses.lmap_curve,
+    "basin_sample/2000": analyses.basin_sample,
+    "basin_weight/2000": analyses.basin_weight,
 }
 
 
