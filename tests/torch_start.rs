@@ -1,8 +1,9 @@
-//! Initial weights against PyTorch's own, bit for bit, as `fixtures/torch_rng.py` recorded them.
+//! Initial weights and the order of samples against PyTorch's own, bit for bit, as `fixtures/torch_rng.py` recorded them.
 
 use netdyn::backend::{Activation, Real, Span};
 use netdyn::data::InputScale;
 use netdyn::model::{self, BnSpec, Init, InitKind, Layout, Momentum, RngKind, Spec};
+use netdyn::train::{Order, Shuffler};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
@@ -22,7 +23,7 @@ fn same_start<R: Real>(want: &SeededNet, bytes: impl Fn(f64) -> Vec<u8>) {
     let init = Init { kind: InitKind::Kaiming, gain: 1.0, range: 0.0, rng: RngKind::Torch };
     let network = model::network::<R>(&spec, init, InputScale::Unit, want.seed);
     for (i, (spans, layer)) in Layout::of(&spec).layers.iter().zip(&want.layers).enumerate() {
-        let check = |what: &str, span: Span, digest: &Digest| {
+        let check = |what: &str, span: Span, digest: &Digest<f64>| {
             let got = &network.params[span.range()];
             let at = format!("{what} {i} of seed {}, {}", want.seed, want.dtype);
             // The values first: they show how a start differs, the hash only that it does.
@@ -31,6 +32,25 @@ fn same_start<R: Real>(want: &SeededNet, bytes: impl Fn(f64) -> Vec<u8>) {
         };
         check("weight", spans.weight, &layer.weight);
         check("bias", spans.bias.unwrap(), &layer.bias);
+    }
+}
+
+#[test]
+fn samples_come_in_the_order_of_pytorchs_loader() {
+    for loader in record().loaders {
+        let (seed, samples) = (loader.seed, loader.samples);
+        let shuffler = match loader.dtype.as_deref() {
+            None => Shuffler::new::<f32>(Order::Torch, seed, samples, &spec(), RngKind::Counter),
+            Some("f32") => Shuffler::new::<f32>(Order::Torch, seed, samples, &spec(), RngKind::Torch),
+            Some("f64") => Shuffler::new::<f64>(Order::Torch, seed, samples, &spec(), RngKind::Torch),
+            Some(other) => panic!("dtype {other}"),
+        };
+        for (epoch, want) in loader.epochs.iter().enumerate() {
+            let got = shuffler.epoch(epoch as u64);
+            let at = format!("epoch {epoch} of {samples} samples, seed {seed}, {:?}", loader.dtype);
+            assert_eq!(got[..want.first.len()], want.first, "{at}");
+            assert_eq!(sha256(got.iter().flat_map(|sample| sample.to_le_bytes())), want.sha256, "{at}");
+        }
     }
 }
 
@@ -58,6 +78,7 @@ fn record() -> Record {
 struct Record {
     widths: Vec<usize>,
     nets: Vec<SeededNet>,
+    loaders: Vec<Loader>,
 }
 
 #[derive(Deserialize)]
@@ -69,13 +90,21 @@ struct SeededNet {
 
 #[derive(Deserialize)]
 struct SeededLayer {
-    weight: Digest,
-    bias: Digest,
+    weight: Digest<f64>,
+    bias: Digest<f64>,
+}
+
+#[derive(Deserialize)]
+struct Loader {
+    seed: u64,
+    dtype: Option<String>,
+    samples: usize,
+    epochs: Vec<Digest<u32>>,
 }
 
 /// SHA-256 of a whole tensor, and its first values.
 #[derive(Deserialize)]
-struct Digest {
+struct Digest<T> {
     sha256: String,
-    first: Vec<f64>,
+    first: Vec<T>,
 }

@@ -1,0 +1,107 @@
+//! Products, passes and rank distributions of the deep network.
+
+use crate::inputs::{BINS, CLASSES, OF_GEMM_A, OF_GEMM_B, OF_SIGNS, deep_network, hashed, split, uniform};
+use crate::{record_check, time};
+use criterion::Criterion;
+use netdyn::backend::cpu::Cpu;
+use netdyn::backend::{Activation, Backend, Field, Input, Labels, Linear, Part, PartMut, RankMass, Rows};
+use netdyn::model::{BnMode, Evaluator, Net, Samples, Start};
+
+const SAMPLES: usize = 60_000;
+const WIDTH: usize = 512;
+
+/// x Wᵀ without bias: the matrix product itself.
+pub fn gemm(criterion: &mut Criterion, cpu: &Cpu) {
+    let case = ("gemm", SAMPLES);
+    let desc = Linear { rows: SAMPLES, inputs: WIDTH, outputs: WIDTH };
+    let product = |(x, w, z): &mut (Vec<f32>, Vec<f32>, Vec<f32>)| {
+        let field = Field { z: Part::new(x, 0, SAMPLES * WIDTH), noise: None, norm: None };
+        let input = Input::Field { field, activation: Activation::Identity, dropout: None };
+        let weight = Part::new(w, 0, WIDTH * WIDTH);
+        cpu.linear(desc, &input, weight, None, PartMut::new(z, 0, SAMPLES * WIDTH), None)
+    };
+    let make = || {
+        let x = uniform(SAMPLES * WIDTH, OF_GEMM_A, 0.5);
+        let w = uniform(WIDTH * WIDTH, OF_GEMM_B, 0.5);
+        let mut work = (x, w, vec![f32::NAN; SAMPLES * WIDTH]);
+        product(&mut work)?;
+        record_check(case, &[vec![mean_magnitude(&work.2)], wide(&work.2[..3])].concat());
+        Ok(work)
+    };
+    time(criterion, case, (2 * SAMPLES * WIDTH * WIDTH) as u64, make, product);
+}
+
+/// Logits of all samples.
+pub fn forward(criterion: &mut Criterion, cpu: &Cpu) {
+    let case = ("forward", SAMPLES);
+    let network = deep_network();
+    let net = Net::<_, f32>::new(cpu, &network).unwrap();
+    let chunk = Evaluator::chunk(&net, BnMode::Eval, SAMPLES);
+    let logits = |evaluator: &mut Evaluator<'_, '_, _, f32>, samples: &Samples<_>| {
+        let mut all = Vec::with_capacity(SAMPLES * CLASSES);
+        for first in (0..SAMPLES).step_by(chunk) {
+            let rows = chunk.min(SAMPLES - first);
+            let start = Start::Samples(samples, Rows::From(first));
+            evaluator.pass(&net.params, start, rows, |_, _| Ok(()))?;
+            all.extend(cpu.download(evaluator.logits(rows))?);
+        }
+        Ok(all)
+    };
+    let make = || {
+        let samples = Samples::new(cpu, &split(SAMPLES))?;
+        let mut evaluator = Evaluator::new(&net, BnMode::Eval, chunk)?;
+        let all = logits(&mut evaluator, &samples)?;
+        record_check(case, &[vec![mean_magnitude(&all)], wide(&all[..CLASSES])].concat());
+        Ok((evaluator, samples))
+    };
+    let multiply_adds: usize = network.spec.widths.windows(2).map(|pair| pair[0] * pair[1]).sum();
+    time(criterion, case, (2 * SAMPLES * multiply_adds) as u64, make, |(evaluator, samples)| {
+        logits(evaluator, samples).map(drop)
+    });
+}
+
+/// Class mass by rank of one layer's field, and the classes' gradients of it.
+pub fn rpd_layer(criterion: &mut Criterion, cpu: &Cpu) {
+    let case = ("rpd_layer", SAMPLES);
+    let desc = RankMass { rows: SAMPLES, neurons: WIDTH, classes: CLASSES, bins: BINS };
+    let rank = |(z, labels, mass): &mut (Vec<f32>, Vec<u8>, Vec<f64>)| {
+        let field = Field { z: Part::new(z, 0, SAMPLES * WIDTH), noise: None, norm: None };
+        let labels = Labels { labels, rows: Rows::From(0) };
+        let len = mass.len();
+        cpu.rank_mass(desc, &field, labels, PartMut::new(mass, 0, len))
+    };
+    let make = || {
+        let z = uniform(SAMPLES * WIDTH, OF_GEMM_A, 0.5);
+        let mut work = (z, split(SAMPLES).labels, vec![f64::NAN; WIDTH * CLASSES * BINS]);
+        rank(&mut work)?;
+        record_check(case, &class_gradients(&work.1, &work.2));
+        Ok(work)
+    };
+    time(criterion, case, (SAMPLES * WIDTH) as u64, make, rank);
+}
+
+/// Gradient of every class's density, under the signs the peers use.
+fn class_gradients(labels: &[u8], mass: &[f64]) -> Vec<f64> {
+    let centre = |bin: usize| (bin as f64 + 0.5) / BINS as f64 - 0.5;
+    let spread: f64 = (0..BINS).map(|bin| centre(bin) * centre(bin)).sum();
+    let gradient = |class: usize| {
+        let of_class = labels.iter().filter(|&&label| usize::from(label) == class).count() as f64;
+        let slope: f64 = (0..WIDTH)
+            .map(|neuron| {
+                let mass = &mass[(neuron * CLASSES + class) * BINS..][..BINS];
+                let slope: f64 = mass.iter().enumerate().map(|(bin, mass)| mass * centre(bin)).sum();
+                if hashed(class * WIDTH + neuron, OF_SIGNS) & 1 == 1 { -slope } else { slope }
+            })
+            .sum();
+        -slope / spread * BINS as f64 / of_class / WIDTH as f64
+    };
+    (0..CLASSES).map(gradient).collect()
+}
+
+fn mean_magnitude(values: &[f32]) -> f64 {
+    values.iter().map(|value| f64::from(value.abs())).sum::<f64>() / values.len() as f64
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&value| f64::from(value)).collect()
+}

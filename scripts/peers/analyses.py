@@ -1,0 +1,170 @@
+"""The analyses in PyTorch and numpy, written for speed where those libraries allow it."""
+
+import copy
+
+import numpy as np
+import torch
+from torch import nn
+
+from inputs import CLASSES, DEEP, GEMM_A, GEMM_B, LABELS, SIGNS, deep_network, hashed, samples, uniform
+
+BINS = 100
+CHUNK = 10_000
+AMPLITUDES = [0.05 * i for i in range(1, 21)]
+TRIALS = 10
+COLUMNS = 128
+"""Neurons sorted together: the fastest of those tried with 60,000 samples."""
+
+
+def gemm(setting, rows=60_000, width=512):
+    """A matrix product without allocation; the check is its mean magnitude and first entries."""
+    a = torch.from_numpy(uniform(rows * width, GEMM_A, 0.5).reshape(rows, width)).to(setting.device)
+    b = torch.from_numpy(uniform(width * width, GEMM_B, 0.5).reshape(width, width)).to(setting.device)
+    out = torch.empty(rows, width, device=setting.device)
+    flops = 2 * rows * width * width
+
+    def record(peer, product, result):
+        timing = setting.clock(product)
+        check = [float(result.abs().mean()), *result[0, :3].tolist()]
+        return dict(peer=peer, check=check, gflops=flops / timing["min"] * 1e-9) | timing
+
+    # b is stored [outputs, inputs], like a weight.
+    yield record("torch_mm", lambda: torch.mm(a, b.T, out=out), out)
+    if setting.device == "cpu":
+        plain, left, right = out.numpy(), a.numpy(), b.numpy()
+        yield record("numpy", lambda: np.matmul(left, right.T, out=plain), out)
+
+
+def forward(setting, count=60_000):
+    """Logits of all samples; the check is their mean magnitude and the first sample's."""
+    net, x = deep_network().to(setting.device), samples(count)[0].to(setting.device)
+
+    def logits():
+        return torch.cat([net(part) for part in x.split(CHUNK)])
+
+    with torch.no_grad():
+        timing = setting.clock(logits)
+        result = logits()
+    yield dict(peer="torch_eager", check=[float(result.abs().mean()), *result[0].tolist()]) | timing
+
+
+def rpd_layer(setting, count=60_000, neurons=512):
+    """Rank distributions of one layer's field: sort, bin, mirror; the check is the class densities' gradients."""
+    field = torch.from_numpy(uniform(count * neurons, GEMM_A, 0.5).reshape(count, neurons)).to(setting.device)
+    labels = labels_of(count).to(setting.device)
+    negative = torch.from_numpy((hashed(CLASSES * neurons, SIGNS) & 1).astype(bool).reshape(CLASSES, neurons))
+    negative = negative.to(setting.device)
+    bins = (2 * torch.arange(count, device=setting.device) + 1) * BINS // (2 * count)
+    of_class = torch.bincount(labels, minlength=CLASSES).double()
+
+    def with_torch():
+        density = torch.zeros(CLASSES, BINS, dtype=torch.float64, device=setting.device)
+        for columns in torch.arange(neurons, device=setting.device).split(COLUMNS):
+            order = torch.sort(field[:, columns], dim=0, descending=True).indices
+            n = order.shape[1]
+            neuron = torch.arange(n, device=setting.device)
+            cell = ((neuron * CLASSES + labels[order]) * BINS + bins[:, None]).reshape(-1)
+            mass = torch.bincount(cell, minlength=n * CLASSES * BINS).view(n, CLASSES, BINS)
+            mass = torch.where(negative[:, columns].T[:, :, None], mass.flip(2), mass)
+            density += mass.sum(0)
+        return density * (BINS / of_class)[:, None] / neurons
+
+    def with_numpy():
+        density = np.zeros((CLASSES, BINS))
+        for neuron in range(neurons):
+            order = np.argsort(columns_of[neuron])[::-1]
+            mass = np.bincount(host_labels[order] * BINS + host_bins, minlength=CLASSES * BINS)
+            mass = mass.reshape(CLASSES, BINS)
+            density += np.where(host_negative[:, neuron, None], mass[:, ::-1], mass)
+        return density * (BINS / np.bincount(host_labels, minlength=CLASSES))[:, None] / neurons
+
+    yield dict(peer="torch_sort", check=gradients(with_torch().cpu().numpy())) | setting.clock(with_torch)
+    if setting.device == "cpu":
+        # numpy sorts contiguous rows; the transposition is not counted.
+        columns_of = np.ascontiguousarray(field.numpy().T)
+        host_labels, host_bins, host_negative = labels.numpy(), bins.numpy(), negative.numpy()
+        yield dict(peer="numpy_argsort", check=gradients(with_numpy())) | setting.clock(with_numpy)
+
+
+def labels_of(count):
+    """The labels alone."""
+    return torch.from_numpy((hashed(count, LABELS) % CLASSES).astype(np.int64))
+
+
+def gradients(density):
+    """Minus the least-squares slope of every row against bin centres in [0, 1]."""
+    centres = (np.arange(BINS) + 0.5) / BINS - 0.5
+    return (-(density @ centres) / (centres @ centres)).tolist()
+
+
+def lmap_curve(setting, count=60_000):
+    """Accuracy with the activations of layers l…L−1 left out, for every l: a whole pass for each, as one writes it.
+
+    Labels are the network's own predictions, so that the unpruned accuracy is one.
+    """
+    net, x = deep_network().to(setting.device), samples(count)[0].to(setting.device)
+
+    def curve():
+        right = [0] * (len(DEEP) - 1)
+        for part in x.split(CHUNK):
+            labels = net(part).argmax(1)
+            for hidden in range(len(DEEP) - 1):
+                h, seen = part, 0
+                for module in net:
+                    if isinstance(module, nn.ReLU):
+                        seen += 1
+                        h = module(h) if seen <= hidden else h
+                    else:
+                        h = module(h)
+                right[hidden] += int((h.argmax(1) == labels).sum())
+        return [n / count for n in right]
+
+    with torch.no_grad():
+        check = curve()[:-1]  # the last leaves nothing out
+        yield dict(peer="torch_eager", check=check) | setting.clock(curve)
+
+
+def basin_sample(setting, count=2_000):
+    """Accuracy under pixel noise at every amplitude, ten fresh draws each; labels are the clean predictions."""
+    net, x = deep_network().to(setting.device), samples(count)[0].to(setting.device)
+
+    def curve():
+        labels = net(x).argmax(1)
+        return [
+            np.mean([float((net(x + a * torch.randn_like(x)).argmax(1) == labels).float().mean()) for _ in range(TRIALS)])
+            for a in AMPLITUDES
+        ]
+
+    yield from basin(setting, curve)
+
+
+def basin_weight(setting, count=2_000):
+    """The same under weight noise, in units of each matrix's standard deviation."""
+    net, x = deep_network().to(setting.device), samples(count)[0].to(setting.device)
+
+    def shaken(amplitude):
+        noisy = copy.deepcopy(net)
+        for module in noisy:
+            if isinstance(module, nn.Linear):
+                unit = module.weight.std(correction=0)
+                module.weight += amplitude * unit * torch.randn_like(module.weight)
+        return noisy
+
+    def curve():
+        labels = net(x).argmax(1)
+        return [
+            np.mean([float((shaken(a)(x).argmax(1) == labels).float().mean()) for _ in range(TRIALS)])
+            for a in AMPLITUDES
+        ]
+
+    yield from basin(setting, curve)
+
+
+def basin(setting, curve):
+    """All amplitudes and trials are run, nothing is extrapolated. The noise is PyTorch's own, so the check is
+    statistical: the curve agrees within its standard error, not to rounding."""
+    torch.manual_seed(0)
+    with torch.no_grad():
+        check = curve()
+        timing = setting.clock(curve)
+    yield dict(peer="torch_eager", check=check, check_is="statistical") | timing
