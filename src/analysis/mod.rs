@@ -3,7 +3,20 @@
 //! Nothing here reads or writes files. Layers are numbered as in paper A: input 1, first hidden layer 2.
 
 mod document;
+mod accuracy;
+mod linalg;
+mod lmap;
 mod options;
+mod perceptron;
+mod phase;
+mod prune;
+mod rpd;
 
 pub use document::Document;
+pub use accuracy::*;
+pub use lmap::*;
 pub use options::*;
+pub use perceptron::*;
+pub use phase::*;
+pub use prune::*;
+pub use rpd::*;
