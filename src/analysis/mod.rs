@@ -2,6 +2,8 @@
 //!
 //! Nothing here reads or writes files. Layers are numbered as in paper A: input 1, first hidden layer 2.
 
+mod basin;
 mod options;
 
+pub use basin::{Basin, ClassBasin, Point, SampleBasin, Size, basin, basin_size};
 pub use options::*;
