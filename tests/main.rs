@@ -1,6 +1,8 @@
 //! All integration tests, one program: one module per operation, analysis or command.
 
 mod atomic;
+mod basin;
+mod basin_size;
 mod common;
 
 mod class_sums;

@@ -61,6 +61,19 @@ impl Options {
         }
         Ok(all.filter(|layer| named.contains(layer)).collect())
     }
+
+    /// Those of `count` classes that the user named, or all of them, in ascending order.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a class that does not exist.
+    pub fn classes_of(&self, count: usize) -> Result<Vec<usize>> {
+        let Some(named) = &self.classes else { return Ok((0..count).collect()) };
+        if let Some(class) = named.iter().find(|&&class| class >= count) {
+            let known = format!("this network's classes are 0 to {}", count - 1);
+            return Err(Error::Usage(format!("--classes {class}: {known}")));
+        }
+        Ok((0..count).filter(|class| named.contains(class)).collect())
+    }
 }
 
 /// Where the noise of an attraction basin acts.
@@ -101,6 +114,12 @@ pub struct Detail {
     /// Basin size of every sample.
     pub per_sample: bool,
 }
+
+/// Hears how far a long analysis has come: steps done, and steps known so far (more may turn out to be needed).
+pub type Progress<'a> = dyn FnMut(usize, usize) + Send + 'a;
+
+/// A [`Progress`] nobody listens to.
+pub fn no_progress(_done: usize, _total: usize) {}
 
 /// The amplitudes of a basin curve where the user names none.
 pub const AMPLITUDES: [f64; 12] = [0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5];

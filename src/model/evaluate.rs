@@ -34,7 +34,7 @@ pub enum Start<'a, B: Backend, R: Real> {
     Samples(&'a Samples<B>, Rows<'a, B>),
     /// At a given x(1), [rows, inputs].
     Input(Input<'a, B, R>),
-    /// At the field z(2) of the first hidden layer, [rows, N_2], perhaps with noise in it.
+    /// At the field z(2) of the layer above the input, [rows, N_2], perhaps with noise in it.
     Field(Part<'a, B, R>, Option<Noise<'a, B, R>>),
 }
 
@@ -98,11 +98,15 @@ impl<'n, 'b, B: Backend, R: Real> Evaluator<'n, 'b, B, R> {
             let (stats_below, stats) = self.stats.split_at_mut(i);
             let own = stats[0].as_mut().filter(|_| self.bn == BnMode::Batch);
             let input = match start {
-                Start::Field(z, noise) if i == 0 => {
+                Start::Field(given, noise) if i == 0 => {
+                    let input = Input::plain(Field { z: given, noise, norm: None });
+                    let desc = Activate { rows, features: outputs };
                     if let Some(own) = own {
-                        let input = Input::plain(Field { z, noise, norm: None });
-                        net.backend.moments(Activate { rows, features: outputs }, &input, own.moments())?;
+                        net.backend.moments(desc, &input, own.moments())?;
                         own.invert(net, rows)?;
+                    }
+                    if net.spec.linears() == 1 {
+                        net.backend.activate(desc, &input, PartMut::new(z, 0, rows * outputs))?;
                     }
                     continue;
                 }

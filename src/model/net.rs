@@ -74,7 +74,7 @@ impl<B: Backend, R: Real> NormStats<B, R> {
             inv_std: net.backend.zeros(features)?,
             features,
         };
-        stats.invert(net, 0)?;
+        stats.invert(net, 1)?; // the number of rows matters to running statistics only
         Ok(Some(stats))
     }
 

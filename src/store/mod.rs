@@ -5,6 +5,5 @@ mod figure;
 mod run;
 
 pub use atomic::write_atomic;
-pub use atomic::*;
 pub use figure::*;
 pub use run::*;
