@@ -48,7 +48,8 @@ pub fn above(value: Estimate, limit: f64) -> Verdict {
 pub fn rising(accuracies: &[Estimate], samples: usize) -> Verdict {
     let mut verdict = Verdict::Held;
     for pair in accuracies.windows(2) {
-        let error = (square(accuracy_error(pair[0], samples)) + square(accuracy_error(pair[1], samples))).sqrt();
+        let error =
+            (square(accuracy_error(pair[0], samples)) + square(accuracy_error(pair[1], samples))).sqrt();
         let difference = Estimate { mean: pair[1].mean - pair[0].mean, error: Some(error) };
         match above(difference, 0.0) {
             Verdict::NotHeld => return Verdict::NotHeld,

@@ -1,8 +1,16 @@
 //! The papers' figures: which runs they need, what is measured when, what is claimed.
 
-use crate::Result;
-use crate::backend::Choice;
-use crate::train::Control;
+mod claims;
+mod figures;
+mod probes;
+mod reproduce;
+mod runs;
+
+pub use figures::{Definition, registry};
+pub use probes::NetworkProbes;
+pub use reproduce::{list, plan, reproduce};
+pub use runs::{Plan, Runs, train};
+
 use std::path::PathBuf;
 
 /// What `netdyn reproduce` was asked for.
@@ -18,11 +26,11 @@ pub struct Request {
     pub seed: u64,
     /// `key=value` overrides of every run's configuration.
     pub sets: Vec<String>,
-    /// Data set, as the user names it; none = the figure's own (MNIST).
+    /// Data set, as the user names it; none = MNIST.
     pub data: Option<String>,
     /// `f32` or `f64`.
     pub precision: String,
-    /// Where runs, figures and the report go.
+    /// Where runs and figures go.
     pub out: PathBuf,
     /// The command line, for the provenance.
     pub command: String,
@@ -35,22 +43,4 @@ pub enum Scale {
     Quick,
     /// The papers'.
     Full,
-}
-
-/// Trains and measures what the request needs and is not there yet, then writes figures and report.
-/// Answers the path of the report.
-pub fn reproduce(choice: Choice, request: &Request, control: &dyn Control) -> Result<PathBuf> {
-    let _ = (choice, request, control);
-    todo!()
-}
-
-/// What is left to do for a request, with memory, disk and time, as text for `--dry-run`.
-pub fn plan(choice: Choice, request: &Request) -> Result<String> {
-    let _ = (choice, request);
-    todo!()
-}
-
-/// Every figure with its setting at both scales, as text for `--list`.
-pub fn list() -> String {
-    todo!()
 }

@@ -117,7 +117,7 @@ impl NetworkProbes {
                 curve.layers.iter().map(|layer| Some(layer.accuracy)).collect()
             }
             Probe::Lp => {
-                let curve = analysis::lp(at.net, network, at.train, tested, &whole)?;
+                let curve = analysis::lp(at.net, at.train, tested, &whole)?;
                 keep("lp", tested.len, json(&curve))?;
                 curve.layers.iter().map(|layer| Some(layer.accuracy)).collect()
             }
@@ -152,9 +152,10 @@ impl NetworkProbes {
 
 impl<B: Backend, R: Real> Probes<B, R> for NetworkProbes {
     fn columns(&self) -> Vec<String> {
-        let each = self.what.iter().flat_map(|&probe| {
-            self.modes(probe).iter().flat_map(move |&mode| self.names(probe, mode))
-        });
+        let each = self
+            .what
+            .iter()
+            .flat_map(|&probe| self.modes(probe).iter().flat_map(move |&mode| self.names(probe, mode)));
         each.collect()
     }
 

@@ -142,7 +142,10 @@ fn manifest<B: Backend>(backend: &B, config: &Config, data: &Data<'_>) -> Manife
         threads: backend.threads(),
         precision: config.train.precision.clone(),
         data: config.data.name.clone(),
-        sha256: checksums(data.train).into_iter().chain(data.test.map(checksums).into_iter().flatten()).collect(),
+        sha256: checksums(data.train)
+            .into_iter()
+            .chain(data.test.map(checksums).into_iter().flatten())
+            .collect(),
         seed: config.seed,
         start: now(),
         end: None,

@@ -2,9 +2,11 @@
 
 mod checkpoint;
 mod config;
+mod cost;
 mod order;
 mod run;
 
 pub use config::*;
+pub use cost::*;
 pub use order::Shuffler;
 pub use run::*;

@@ -14,13 +14,41 @@ use crate::store::{Axis, Claim, RunDir, Series, Style, Verdict};
 
 /// Panels of the family.
 pub const FIGURES: &[Definition] = &[
-    figure("A2a", "Test accuracy against training-set size", "Paper A, Fig. 2(a)", size_runs, |s, r| sizes(s, r, &A_CURVES)),
-    figure("A2b", "Test accuracy against epoch", "Paper A, Fig. 2(b)", full_runs, |s, r| epochs(s, r, &A_CURVES)),
+    figure("A2a", "Test accuracy against training-set size", "Paper A, Fig. 2(a)", size_runs, |s, r| {
+        sizes(s, r, &A_CURVES)
+    }),
+    figure("A2b", "Test accuracy against epoch", "Paper A, Fig. 2(b)", full_runs, |s, r| {
+        epochs(s, r, &A_CURVES)
+    }),
     figure("A2c", "Rank distributions after 600 samples", "Paper A, Fig. 2(c)", small_runs, densities_small),
-    figure("A2d", "Rank distributions after the full training set", "Paper A, Fig. 2(d)", full_runs, densities_full),
-    figure("A2e", "Rank distribution of the tanh network during training", "Paper A, Fig. 2(e)", full_runs, evolution),
-    figure("B2a", "Test accuracy against training-set size, with linear perceptron", "Paper B, Fig. 2(a)", size_runs, |s, r| sizes(s, r, &B_CURVES)),
-    figure("B2b", "Test accuracy against epoch, with linear perceptron", "Paper B, Fig. 2(b)", full_runs, |s, r| epochs(s, r, &B_CURVES)),
+    figure(
+        "A2d",
+        "Rank distributions after the full training set",
+        "Paper A, Fig. 2(d)",
+        full_runs,
+        densities_full,
+    ),
+    figure(
+        "A2e",
+        "Rank distribution of the tanh network during training",
+        "Paper A, Fig. 2(e)",
+        full_runs,
+        evolution,
+    ),
+    figure(
+        "B2a",
+        "Test accuracy against training-set size, with linear perceptron",
+        "Paper B, Fig. 2(a)",
+        size_runs,
+        |s, r| sizes(s, r, &B_CURVES),
+    ),
+    figure(
+        "B2b",
+        "Test accuracy against epoch, with linear perceptron",
+        "Paper B, Fig. 2(b)",
+        full_runs,
+        |s, r| epochs(s, r, &B_CURVES),
+    ),
     figure("S1", "Rank gradient of every class during training", "Paper A, supplement", full_runs, classes),
 ];
 
@@ -99,7 +127,9 @@ fn run(setting: &Setting, kind: &str, size: usize) -> Result<Plan> {
     let epoch = size.div_ceil(BATCH);
     let schedule = match full {
         // Dense around the peak, which lies near 0.3 epochs, then the epochs of panel (e).
-        true => format!("{:?}", [0, 1, 5, 10, 20, 3 * epoch / 10, 60, epoch, 2 * epoch, 5 * epoch, 12 * epoch]),
+        true => {
+            format!("{:?}", [0, 1, 5, 10, 20, 3 * epoch / 10, 60, epoch, 2 * epoch, 5 * epoch, 12 * epoch])
+        }
         false => "[]".into(),
     };
     let toml = format!(
@@ -179,9 +209,10 @@ fn sizes(setting: &Setting, runs: &Runs, curves: &[Curve]) -> Result<Drawing> {
         claims = vec![ordering(setting, runs)?];
     }
     Ok(Drawing {
-        caption: "For small training sets all curves coincide: the tanh network is then a linear one. They part \
+        caption:
+            "For small training sets all curves coincide: the tanh network is then a linear one. They part \
                   together."
-            .into(),
+                .into(),
         scaled_down: scaled_down(setting),
         x: log_axis("training samples"),
         y: linear_axis("test accuracy"),
@@ -206,9 +237,10 @@ fn epochs(setting: &Setting, runs: &Runs, curves: &[Curve]) -> Result<Drawing> {
         claims = vec![ordering(setting, runs)?];
     }
     Ok(Drawing {
-        caption: "Early in training all curves lie together, then they part: the nonlinear network begins as a \
+        caption:
+            "Early in training all curves lie together, then they part: the nonlinear network begins as a \
                   linear one."
-            .into(),
+                .into(),
         scaled_down: scaled_down(setting),
         x: log_axis("epoch"),
         y: linear_axis("test accuracy"),
@@ -408,7 +440,8 @@ fn evolution(setting: &Setting, runs: &Runs) -> Result<Drawing> {
 fn classes(setting: &Setting, runs: &Runs) -> Result<Drawing> {
     let dirs = dirs(runs, "tanh", setting.samples)?;
     let per_epoch = setting.samples.div_ceil(BATCH) as f64;
-    let at: Vec<u64> = column(&dirs[0], "rpd_gradient.eval.2")?.iter().map(|(step, _)| *step as u64).collect();
+    let at: Vec<u64> =
+        column(&dirs[0], "rpd_gradient.eval.2")?.iter().map(|(step, _)| *step as u64).collect();
     let mut results = Vec::new();
     for &step in at.iter().filter(|step| **step > 0) {
         results.push((step as f64 / per_epoch, rpds(dirs, step)?));
@@ -494,8 +527,11 @@ fn ordering(setting: &Setting, runs: &Runs) -> Result<Claim> {
         values.push(Estimate::of(&last(dirs(runs, kind, setting.samples)?, name)?));
     }
     let samples = if setting.samples < 60_000 { 1_000 } else { 10_000 };
-    let text: Vec<String> =
-        ["tanh", "LNN", "LP", "L-map"].iter().zip(values.iter().rev()).map(|(n, v)| format!("{n} {}", v.text(4))).collect();
+    let text: Vec<String> = ["tanh", "LNN", "LP", "L-map"]
+        .iter()
+        .zip(values.iter().rev())
+        .map(|(n, v)| format!("{n} {}", v.text(4)))
+        .collect();
     Ok(Statement {
         id: "15",
         text: "After the full training set: tanh > LNN > LP > L-map in test accuracy.",

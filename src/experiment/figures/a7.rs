@@ -136,9 +136,10 @@ fn accuracies(setting: &Setting, runs: &Runs) -> Result<Drawing> {
         drawn.push(started(series(&format!("noise {amplitude}"), i + 2, Style::Dashed, &points)));
     }
     Ok(Drawing {
-        caption: "Training samples are memorised early; the test accuracy follows much later. Dashed: training \
+        caption:
+            "Training samples are memorised early; the test accuracy follows much later. Dashed: training \
                   samples with Gaussian noise of the given amplitude on every pixel."
-            .into(),
+                .into(),
         scaled_down: scaled_down(setting),
         x: log_axis("step"),
         y: linear_axis("accuracy"),
@@ -172,19 +173,31 @@ fn basins(setting: &Setting, runs: &Runs) -> Result<Drawing> {
 /// Panel (g).
 fn gradients(setting: &Setting, runs: &Runs) -> Result<Drawing> {
     let dirs = runs.of(NAME)?;
-    let mut norm = started(over_steps(dirs, NORM, |step| step, ("weight norm (right axis)", 2, Style::Dashed))?);
+    let mut norm =
+        started(over_steps(dirs, NORM, |step| step, ("weight norm (right axis)", 2, Style::Dashed))?);
     norm.right = true;
     Ok(Drawing {
-        caption: "Before grokking both hidden layers have flat rank distributions (folding neurons). At grokking \
+        caption:
+            "Before grokking both hidden layers have flat rank distributions (folding neurons). At grokking \
                   both gradients peak, after the weights have shrunk, and fall again."
-            .into(),
+                .into(),
         scaled_down: scaled_down(setting),
         x: log_axis("step"),
         y: linear_axis("RPD gradient"),
         y_right: Some(Axis { label: "weight norm (Frobenius, all matrices)".into(), log: true, range: None }),
         series: vec![
-            started(over_steps(dirs, GRADIENTS[0], |step| step, ("first hidden layer", 0, Style::LinePoints))?),
-            started(over_steps(dirs, GRADIENTS[1], |step| step, ("second hidden layer", 1, Style::LinePoints))?),
+            started(over_steps(
+                dirs,
+                GRADIENTS[0],
+                |step| step,
+                ("first hidden layer", 0, Style::LinePoints),
+            )?),
+            started(over_steps(
+                dirs,
+                GRADIENTS[1],
+                |step| step,
+                ("second hidden layer", 1, Style::LinePoints),
+            )?),
             norm,
         ],
         marks: grokking_mark(dirs)?,
@@ -456,7 +469,8 @@ fn noise_claim(dirs: &[RunDir]) -> Result<Claim> {
         }
     }
     let means: Vec<f64> = ends.iter().map(|values| Estimate::of(values).mean).collect();
-    let kept: Vec<f64> = AMPLITUDES.into_iter().zip(&means).filter(|(_, m)| **m >= 0.99).map(|(a, _)| a).collect();
+    let kept: Vec<f64> =
+        AMPLITUDES.into_iter().zip(&means).filter(|(_, m)| **m >= 0.99).map(|(a, _)| a).collect();
     let verdict = match kept.len() {
         0 => Verdict::NotHeld,
         n if n == AMPLITUDES.len() => Verdict::Undecided,

@@ -4,6 +4,8 @@ mod a2;
 mod a7;
 mod curves;
 
+pub use curves::Estimate;
+
 use super::{Plan, Runs, Scale};
 use crate::store::{Axis, Claim, Mark, Series};
 use crate::train::Config;
@@ -70,7 +72,8 @@ impl Setting {
     /// A run of this family: complete TOML, then the user's overrides.
     fn plan(&self, name: impl Into<String>, toml: &str) -> Result<Plan> {
         let name = name.into();
-        let common = [format!("data.name={}", quoted(&self.data)), format!("train.precision=\"{}\"", self.precision)];
+        let common =
+            [format!("data.name={}", quoted(&self.data)), format!("train.precision=\"{}\"", self.precision)];
         let sets: Vec<String> = common.into_iter().chain(self.sets.iter().cloned()).collect();
         let config = Config::parse(toml, &name, &sets)?;
         Ok(Plan { config: config.resolve(self.samples, self.pixels, self.classes)?, name })
@@ -98,7 +101,9 @@ pub fn select(ids: &[String]) -> Result<Vec<&'static Definition>> {
         if !all.iter().any(|figure| names(figure, id)) {
             let near = crate::error::nearest(id, all.iter().map(|figure| figure.id));
             let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-            return Err(Error::Usage(format!("there is no figure {id}{hint} (netdyn reproduce --list shows all)")));
+            return Err(Error::Usage(format!(
+                "there is no figure {id}{hint} (netdyn reproduce --list shows all)"
+            )));
         }
     }
     let wanted = |figure: &&Definition| match ids.is_empty() {

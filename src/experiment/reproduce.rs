@@ -1,0 +1,208 @@
+//! From a request to the report: which runs are needed, which are there, what the figures say.
+
+use super::figures::{Definition, Drawing, Setting, registry, select};
+use super::runs::{ensure, folder, is_done};
+use super::{Plan, Request, Runs, Scale};
+use crate::backend::Choice;
+use crate::data::{self, Progress, Source, Split, Which};
+use crate::store::{Figure, Provenance};
+use crate::train::{Config, Control, Data, flops, memory, now};
+use crate::{Error, Result};
+
+/// Trains and measures what the request needs and is not there yet, then writes the figures. Answers their ids.
+///
+/// Finished runs are never repeated and an interrupted one goes on from its checkpoint: the same command
+/// continues wherever it stopped.
+///
+/// # Errors
+/// What a run or the data answers; [`Error::Usage`] for an unknown figure or setting, before any work.
+pub fn reproduce(
+    choice: Choice,
+    request: &Request,
+    control: &dyn Control,
+    download: &dyn Progress,
+) -> Result<Vec<&'static str>> {
+    let figures = select(&request.ids)?;
+    let source = Source::parse(request.data.as_deref().unwrap_or("mnist"))?;
+    let train = data::load(&source, Which::Train, download)?;
+    let test = data::load(&source, Which::Test, download)?;
+    let setting = setting(request, &train);
+    let plans = plans(&setting, &figures)?;
+    control.say(&summary(&plans, request)?);
+    let mut runs = Runs::default();
+    for (index, plan) in plans.iter().enumerate() {
+        let mut seeds = Vec::new();
+        for config in repetitions(plan, request) {
+            control.say(&format!(
+                "run {} of {}: {}, seed {}",
+                index + 1,
+                plans.len(),
+                plan.name,
+                config.seed
+            ));
+            let data = Data { train: &train, test: Some(&test) };
+            seeds.push(ensure(choice, &plan.name, &config, &data, &request.out, control)?);
+        }
+        runs.add(&plan.name, seeds);
+    }
+    for definition in &figures {
+        let drawing = (definition.draw)(&setting, &runs)?;
+        figure(definition, drawing, &setting, &runs, request, &train, &test)?.write(&request.out)?;
+    }
+    Ok(figures.iter().map(|figure| figure.id).collect())
+}
+
+/// What is left to do for a request, with memory, disk and operations, as text.
+///
+/// # Errors
+/// As [`reproduce`], before any work. The data is loaded, since sizes depend on it.
+pub fn plan(request: &Request, download: &dyn Progress) -> Result<String> {
+    let figures = select(&request.ids)?;
+    let source = Source::parse(request.data.as_deref().unwrap_or("mnist"))?;
+    let train = data::load(&source, Which::Train, download)?;
+    let plans = plans(&setting(request, &train), &figures)?;
+    let mut text = String::new();
+    for plan in &plans {
+        for config in repetitions(plan, request) {
+            let state = if is_done(&folder(&request.out, &plan.name, &config))? { "done" } else { "to do" };
+            text += &format!(
+                "{:<18} seed {:<3} {state:<6} {:>7} steps  {:>9.1} GFLOP  {:>6.0} MB\n",
+                plan.name,
+                config.seed,
+                config.steps(),
+                flops(&config, train.len()) / 1e9,
+                memory(&config, train.len()) / 1e6,
+            );
+        }
+    }
+    Ok(text + &summary(&plans, request)?)
+}
+
+/// Every figure with its setting at both scales, as text.
+pub fn list() -> String {
+    let full_data = |scale| Setting {
+        scale,
+        samples: 60_000,
+        pixels: 784,
+        classes: 10,
+        data: "mnist".into(),
+        precision: "f32".into(),
+        sets: vec![],
+    };
+    let mut text = String::new();
+    for figure in registry() {
+        text += &format!("{}  {} ({})\n", figure.id, figure.title, figure.source);
+        for (name, scale) in [("quick", Scale::Quick), ("full", Scale::Full)] {
+            text += &format!("  {name}: {}\n", (figure.setting)(&full_data(scale)));
+        }
+    }
+    text
+}
+
+fn setting(request: &Request, train: &Split) -> Setting {
+    Setting {
+        scale: request.scale,
+        samples: train.len(),
+        pixels: train.pixels,
+        classes: train.classes,
+        data: request.data.clone().unwrap_or_else(|| "mnist".into()),
+        precision: request.precision.clone(),
+        sets: request.sets.clone(),
+    }
+}
+
+/// The runs of all these figures, each once.
+fn plans(setting: &Setting, figures: &[&Definition]) -> Result<Vec<Plan>> {
+    let mut plans: Vec<Plan> = Vec::new();
+    for figure in figures {
+        for plan in (figure.runs)(setting)? {
+            if !plans.contains(&plan) {
+                plans.push(plan);
+            }
+        }
+    }
+    Ok(plans)
+}
+
+fn repetitions(plan: &Plan, request: &Request) -> Vec<Config> {
+    let seeds = request.seed..request.seed + request.seeds;
+    seeds.map(|seed| Config { seed, ..plan.config.clone() }).collect()
+}
+
+/// One line on all that is to be done.
+fn summary(plans: &[Plan], request: &Request) -> Result<String> {
+    let (mut left, mut work, mut peak, mut disk) = (0, 0.0, 0.0f64, 0.0);
+    for plan in plans {
+        for config in repetitions(plan, request) {
+            if is_done(&folder(&request.out, &plan.name, &config))? {
+                continue;
+            }
+            let samples = if config.data.limit == 0 { 60_000 } else { config.data.limit };
+            left += 1;
+            work += flops(&config, samples);
+            peak = peak.max(memory(&config, samples));
+            disk += 12.0 * config.spec().widths.windows(2).map(|w| (w[0] * w[1]) as f64).sum::<f64>();
+        }
+    }
+    let speed = crate::train::measured_speed();
+    let minutes = 1.5 * work / speed / 60.0; // half again for probes and passes over memory
+    Ok(format!(
+        "{} runs, {left} to do: about {:.1} TFLOP, {:.1} GB of memory, {:.2} GB on disk, {:.0} minutes here",
+        plans.len() as u64 * request.seeds,
+        work / 1e12,
+        (peak / 1e9).max(0.1),
+        disk / 1e9,
+        minutes.max(1.0),
+    ))
+}
+
+fn figure(
+    definition: &Definition,
+    drawing: Drawing,
+    setting: &Setting,
+    runs: &Runs,
+    request: &Request,
+    train: &Split,
+    test: &Split,
+) -> Result<Figure> {
+    let names: Vec<String> = (definition.runs)(setting)?.into_iter().map(|plan| plan.name).collect();
+    let dirs = runs.of(names.first().map_or("", String::as_str))?;
+    let manifest = dirs.first().map(|dir| dir.manifest()).transpose()?.flatten();
+    let Some(manifest) = manifest else {
+        return Err(Error::Failed(format!("figure {} has no finished run", definition.id)));
+    };
+    let [training, probing] = runs.seconds(&names)?;
+    Ok(Figure {
+        schema: "netdyn/figure/1".into(),
+        id: definition.id.into(),
+        title: definition.title.into(),
+        source: definition.source.into(),
+        caption: drawing.caption,
+        setting: (definition.setting)(setting),
+        scale: match setting.scale {
+            Scale::Quick => "quick".into(),
+            Scale::Full => "full".into(),
+        },
+        scaled_down: drawing.scaled_down,
+        x: drawing.x,
+        y: drawing.y,
+        y_right: drawing.y_right,
+        series: drawing.series,
+        marks: drawing.marks,
+        claims: drawing.claims,
+        provenance: Provenance {
+            version: manifest.version,
+            commit: manifest.commit,
+            device: manifest.device,
+            precision: manifest.precision,
+            threads: manifest.threads,
+            data: setting.data.clone(),
+            sha256: [&train.sha256[..], &test.sha256[..]].concat(),
+            seeds: (request.seed..request.seed + request.seeds).collect(),
+            bn: "eval".into(),
+            seconds: training + probing,
+            date: now(),
+            command: request.command.clone(),
+        },
+    })
+}

@@ -1,0 +1,59 @@
+//! What a run will take: operations, memory, and how fast this machine multiplies.
+
+use super::Config;
+use crate::backend::{Activation, Backend, Field, Input, Linear, Part, PartMut, cpu::Cpu};
+use std::time::Instant;
+
+/// Floating-point operations of all updates of a run (resolved) on `samples` training samples.
+pub fn flops(config: &Config, samples: usize) -> f64 {
+    let used = used(config, samples);
+    let batch = if config.train.batch == 0 { used } else { config.train.batch };
+    let widths = &config.model.widths;
+    let weights: f64 = widths.windows(2).map(|w| (w[0] * w[1]) as f64).sum();
+    // Forward, gradient of the weights, gradient of the inputs; the last not for the first layer.
+    let per_sample = 6.0 * weights - 2.0 * (widths[0] * widths[1]) as f64;
+    config.steps() as f64 * batch as f64 * per_sample
+}
+
+/// Bytes a run (resolved) holds at its peak: data, parameters, fields of a batch, and a full pass of the probes.
+pub fn memory(config: &Config, samples: usize) -> f64 {
+    let used = used(config, samples);
+    let batch = if config.train.batch == 0 { used } else { config.train.batch };
+    let widths = &config.model.widths;
+    let word = if config.train.precision == "f64" { 8.0 } else { 4.0 };
+    let weights: f64 = widths.windows(2).map(|w| (w[0] * w[1]) as f64).sum();
+    let fields: f64 = widths[1..].iter().map(|n| *n as f64).sum();
+    let widest = widths[1..].iter().max().map_or(0.0, |n| *n as f64);
+    let data = (samples + used) as f64 * widths[0] as f64;
+    data + word * (4.0 * weights + batch as f64 * (fields + 2.0 * widest) + 2.0 * used as f64 * widest)
+}
+
+fn used(config: &Config, samples: usize) -> usize {
+    if config.data.limit == 0 { samples } else { config.data.limit }
+}
+
+/// FLOP/s of this machine's matrix product on all threads, from a few milliseconds of it; a guess where even
+/// that fails.
+pub fn measured_speed() -> f64 {
+    let desc = Linear { rows: 2048, inputs: 512, outputs: 512 };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let measured = Cpu::new(threads).and_then(|cpu| {
+        cpu.install(|cpu| {
+            let x = vec![0.5f32; desc.rows * desc.inputs];
+            let weight = vec![0.25f32; desc.inputs * desc.outputs];
+            let mut z = vec![0f32; desc.rows * desc.outputs];
+            let mut best = f64::MAX;
+            for _ in 0..3 {
+                let field = Field { z: Part::new(&x, 0, x.len()), noise: None, norm: None };
+                let input = Input::Field { field, activation: Activation::Identity, dropout: None };
+                let len = z.len();
+                let clock = Instant::now();
+                let weight = Part::new(&weight, 0, weight.len());
+                cpu.linear(desc, &input, weight, None, PartMut::new(&mut z, 0, len), None)?;
+                best = best.min(clock.elapsed().as_secs_f64());
+            }
+            Ok(2.0 * (desc.rows * desc.inputs * desc.outputs) as f64 / best)
+        })
+    });
+    measured.unwrap_or(5e10)
+}
