@@ -4,9 +4,9 @@
 
 mod document;
 mod accuracy;
-mod linalg;
 mod lmap;
 mod basin;
+pub mod linalg;
 mod options;
 mod perceptron;
 mod phase;
