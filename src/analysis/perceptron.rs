@@ -110,12 +110,12 @@ fn solve(products: &[f64], centre: &[f64], targets: usize) -> Result<LinearMap> 
     let features = centre.len() - targets;
     let rows = || products.chunks_exact(features + targets);
     let gram: Vec<f64> = rows().flat_map(|row| &row[..features]).copied().collect();
-    let eigen = linalg::symmetric_eigen(&gram, features)?;
+    let (values, vectors) = linalg::symmetric_eigen(features, &gram)?;
     // Eigenvalues of the Gram matrix are squares of the features' singular values.
-    let largest = eigen.values.iter().copied().fold(0.0, f64::max);
+    let largest = values.iter().copied().fold(0.0, f64::max);
     let cut = SMALLEST_SINGULAR_VALUE * SMALLEST_SINGULAR_VALUE * largest;
     let mut matrix = vec![0.0; targets * features];
-    let kept = eigen.vectors.chunks_exact(features).zip(&eigen.values).filter(|&(_, &v)| v > 0.0 && v >= cut);
+    let kept = vectors.iter().zip(&values).filter(|&(_, &v)| v > 0.0 && v >= cut);
     for (vector, value) in kept {
         let mut along = vec![0.0; targets];
         for (row, v) in rows().zip(vector) {

@@ -6,6 +6,7 @@
 
 mod bins;
 
+use super::class_sums::known_classes;
 use super::*;
 use bins::{Axis, Member, Tally, descending};
 use rayon::prelude::*;
@@ -62,26 +63,16 @@ struct Order {
 
 impl Order {
     fn new(desc: RankMass, labels: Labels<'_, Cpu>) -> Result<Order> {
-        let label = |i: usize| usize::from(labels.labels[labels.rows.at(i)]);
+        let sample_class = known_classes("rank_mass", labels, desc.rows, desc.classes)?;
         let mut ends = vec![0; desc.classes];
-        for i in 0..desc.rows {
-            let count = ends.get_mut(label(i)).ok_or_else(|| {
-                Error::Failed(format!(
-                    "rank_mass: label {} of sample {} is none of the {} classes; give the data set's labels",
-                    label(i),
-                    labels.rows.at(i),
-                    desc.classes
-                ))
-            })?;
-            *count += 1;
-        }
+        sample_class.iter().for_each(|&class| ends[usize::from(class)] += 1);
         let mut start = 0;
         for end in &mut ends {
             (start, *end) = (start + *end, start);
         }
         let mut samples = vec![0; desc.rows];
-        for i in 0..desc.rows {
-            let end = &mut ends[label(i)];
+        for (i, &class) in sample_class.iter().enumerate() {
+            let end = &mut ends[usize::from(class)];
             samples[*end] = i as u32;
             *end += 1;
         }
