@@ -29,7 +29,8 @@ struct Case {
 
 /// With and without hidden layers, batch norm and its modes, input ranges.
 fn cases() -> Vec<Case> {
-    let case = |widths, activation, norm, input, bn, scaling| Case { widths, activation, norm, input, bn, scaling };
+    let case =
+        |widths, activation, norm, input, bn, scaling| Case { widths, activation, norm, input, bn, scaling };
     let (relu, tanh) = (Activation::Relu, Activation::Tanh);
     vec![
         case(&[12, 7, 3], relu, false, InputScale::Unit, BnMode::Eval, Scaling::Standardized),

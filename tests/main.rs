@@ -8,22 +8,22 @@ mod common;
 mod class_sums;
 mod gram;
 mod linalg;
+mod network_file;
 mod normals;
 mod rank_mass;
-mod network_file;
 mod torch_start;
 mod trajectory;
 
 mod activate;
 mod add_scaled;
 mod batch_norm;
+mod data;
+#[cfg(feature = "download")]
+mod download;
+mod idx;
 mod linear;
 mod linear_backward;
 mod loss;
 mod predict;
 mod reference;
 mod update;
-mod data;
-#[cfg(feature = "download")]
-mod download;
-mod idx;

@@ -17,10 +17,10 @@ use crate::backend::{Backend, Real, Rows};
 use crate::model::{Net, Network, Samples};
 use crate::{Error, Result};
 use probe::Group;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Accuracy against noise amplitude, and the amplitude at which it is lost.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Basin {
     /// Where the noise acts.
     pub space: Space,
@@ -44,7 +44,7 @@ pub struct Basin {
 }
 
 /// The basin of one class.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassBasin {
     /// Its label.
     pub class: usize,
@@ -55,7 +55,7 @@ pub struct ClassBasin {
 }
 
 /// The basin of one sample.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SampleBasin {
     /// Its number in the file.
     pub index: usize,

@@ -21,7 +21,7 @@ pub enum View {
 }
 
 /// Noisy copies of samples in three dimensions.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cones {
     /// The layer shown.
     pub view: View,
@@ -34,7 +34,7 @@ pub struct Cones {
 }
 
 /// One sample and its noisy copies.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cone {
     /// Its number in the file.
     pub index: usize,
@@ -54,7 +54,7 @@ pub struct Cone {
 }
 
 /// One noisy copy.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NoisyCopy {
     /// σ, in units of the pixel range [0, 1].
     pub amplitude: f64,
@@ -93,7 +93,9 @@ pub fn cones<B: Backend, R: Real>(
         None => first_two(labels, &options.classes_of(samples.classes.max(net.spec.classes()))?),
     };
     if let Some(index) = chosen.iter().find(|&&index| index >= len) {
-        return Err(Error::Usage(format!("sample {index} is not among the first {len}: choose a lower number")));
+        return Err(Error::Usage(format!(
+            "sample {index} is not among the first {len}: choose a lower number"
+        )));
     }
     let index: Vec<u32> = chosen.iter().map(|&index| index as u32).collect();
     let index = backend.upload(&index)?;
@@ -195,7 +197,12 @@ fn principal<B: Backend, R: Real>(
         evaluator.pass(&net.params, Start::Samples(samples, at), rows, |l, input| {
             let desc = ClassSums { rows, features, classes };
             match l == layer {
-                true => backend.class_sums(desc, input, samples.labels(at), PartMut::new(&mut sums, 0, classes * features)),
+                true => backend.class_sums(
+                    desc,
+                    input,
+                    samples.labels(at),
+                    PartMut::new(&mut sums, 0, classes * features),
+                ),
                 false => Ok(()),
             }
         })?;
@@ -280,7 +287,8 @@ impl<'n, 'b, 's, B: Backend, R: Real> Copies<'n, 'b, 's, B, R> {
         let size = rows * net.spec.inputs();
         let factor = vec![R::of(amplitude * net.input.of_unit()); rows];
         backend.write(&factor, PartMut::new(&mut self.amplitude, 0, rows))?;
-        let noise = Noise { xi: Part::new(&self.xi, 0, size), amplitude: Part::new(&self.amplitude, 0, rows) };
+        let noise =
+            Noise { xi: Part::new(&self.xi, 0, size), amplitude: Part::new(&self.amplitude, 0, rows) };
         let z = Part::new(&self.clean, 0, size);
         let input = Input::plain(Field { z, noise: Some(noise), norm: None });
         let mut points = Vec::new();

@@ -4,17 +4,17 @@ use super::Options;
 use crate::Result;
 use crate::backend::{Backend, ClassSums, Part, PartMut, Real, Rows};
 use crate::model::{Evaluator, Net, Samples, Start};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Class geometry of the layers.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Geometry {
     /// In ascending order.
     pub layers: Vec<LayerGeometry>,
 }
 
 /// Class geometry of x(l).
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerGeometry {
     /// l, 1 for the input.
     pub layer: usize,
@@ -130,11 +130,9 @@ fn summary(of: &LayerDistances, labels: &[u8]) -> LayerGeometry {
     LayerGeometry {
         layer: of.layer,
         within_cosine_distance: of.distances.iter().sum::<f64>() / of.distances.len() as f64,
-        between_cosine_similarity: (!pairs.is_empty()).then(|| pairs.iter().sum::<f64>() / pairs.len() as f64),
-        per_class: sums
-            .iter()
-            .map(|&(sum, count)| (count > 0).then(|| sum / f64::from(count)))
-            .collect(),
+        between_cosine_similarity: (!pairs.is_empty())
+            .then(|| pairs.iter().sum::<f64>() / pairs.len() as f64),
+        per_class: sums.iter().map(|&(sum, count)| (count > 0).then(|| sum / f64::from(count))).collect(),
     }
 }
 

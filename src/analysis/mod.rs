@@ -4,18 +4,12 @@
 
 mod accuracy;
 mod basin;
-mod document;
-mod linalg;
-mod lmap;
 mod cones;
 mod document;
 mod geometry;
 mod linalg;
 mod lmap;
 mod norms;
-mod lmap;
-mod basin;
-pub mod linalg;
 mod options;
 mod perceptron;
 mod phase;
@@ -26,8 +20,6 @@ mod rpd;
 
 pub use accuracy::*;
 pub use basin::{Basin, ClassBasin, Point, SampleBasin, Size, basin, basin_size};
-pub use document::Document;
-pub use lmap::*;
 pub use cones::*;
 pub use document::Document;
 pub use geometry::*;

@@ -1,10 +1,10 @@
 //! Weight norms.
 
 use crate::model::Network;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Frobenius norms of a network's weights.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Norms {
     /// Of all weight matrices together, without biases and batch norms.
     pub total: f64,

@@ -16,9 +16,8 @@ impl<B: Backend, R: Real, const DIMS: usize> Plane<B, R, DIMS> {
     pub fn new(backend: &B, axes: &[f64], centre: &[f64], rows: usize) -> Result<Self> {
         let features = centre.len();
         let rounded = |values: &mut dyn Iterator<Item = f64>| values.map(R::of).collect::<Vec<R>>();
-        let mut offset = axes
-            .chunks_exact(features)
-            .map(|axis| -axis.iter().zip(centre).map(|(v, c)| v * c).sum::<f64>());
+        let mut offset =
+            axes.chunks_exact(features).map(|axis| -axis.iter().zip(centre).map(|(v, c)| v * c).sum::<f64>());
         Ok(Plane {
             axes: backend.upload(&rounded(&mut axes.iter().copied()))?,
             offset: backend.upload(&rounded(&mut offset))?,

@@ -7,10 +7,10 @@ use crate::data::Split;
 use crate::model::{Evaluator, Net, Network, Samples, Start};
 use crate::{Error, Result};
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Samples in two dimensions.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Projection {
     /// One pair for each sample.
     pub coordinates: Vec<[f64; 2]>,
@@ -74,14 +74,15 @@ fn leading_two(network: &Network) -> Result<Vec<f64>> {
     let layer = network.spec.output_layer();
     let (rows, cols) = (network.spec.classes(), network.spec.widths[layer - 2]);
     if rows.min(cols) < 2 {
-        let what = format!("the output layer has {rows} x {cols} weights; a plane needs two rows and two columns");
+        let what =
+            format!("the output layer has {rows} x {cols} weights; a plane needs two rows and two columns");
         return Err(Error::Usage(what));
     }
     Ok(linalg::leading_right_singular_vectors(rows, cols, network.weight(layer), 2)?.concat())
 }
 
 /// How the test samples of a class lie among the training samples of a projection.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RegionOverlap {
     /// Label.
     pub class: u8,

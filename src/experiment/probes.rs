@@ -126,7 +126,7 @@ impl NetworkProbes {
                 keep("geometry", on_train, json(&geometry))?;
                 let values = geometry.layers.iter();
                 values
-                    .flat_map(|layer| [layer.within_cosine_distance, layer.between_cosine_similarity])
+                    .flat_map(|layer| [Some(layer.within_cosine_distance), layer.between_cosine_similarity])
                     .collect()
             }
             Probe::Norms => {

@@ -32,7 +32,13 @@ pub fn split(samples: usize, pixels: usize, classes: usize, seed: u64) -> Split 
 }
 
 /// A network that knows something of the patterns: its first matrix looks at the data, the others are random.
-pub fn network(widths: &[usize], activation: Activation, norm: bool, input: InputScale, seed: u64) -> Network {
+pub fn network(
+    widths: &[usize],
+    activation: Activation,
+    norm: bool,
+    input: InputScale,
+    seed: u64,
+) -> Network {
     let linears = widths.len() - 1;
     let hidden = |i: usize| i + 1 < linears;
     let spec = Spec {
@@ -76,7 +82,11 @@ pub fn relabel(split: &mut Split, network: &Network) {
 /// x(1) of every sample.
 pub fn inputs(split: &Split, scale: InputScale) -> Vec<Vec<f64>> {
     let unit = |&byte: &u8| f64::from(byte) / 255.0;
-    split.images.chunks(split.pixels).map(|image| image.iter().map(|b| ranged(unit(b), scale)).collect()).collect()
+    split
+        .images
+        .chunks(split.pixels)
+        .map(|image| image.iter().map(|b| ranged(unit(b), scale)).collect())
+        .collect()
 }
 
 /// From [0, 1] to the network's range.
@@ -129,9 +139,8 @@ pub fn forward(network: &Network, params: &[f64], x: &[Vec<f64>], bn: BnMode) ->
         all.push(z);
     }
     let logits = all.pop().unwrap();
-    let largest = |logits: &Vec<f64>| {
-        (0..logits.len()).rev().max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap()
-    };
+    let largest =
+        |logits: &Vec<f64>| (0..logits.len()).rev().max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap();
     Passed { predicted: logits.iter().map(largest).collect(), x: all }
 }
 
@@ -179,7 +188,13 @@ pub fn noisy_inputs(split: &Split, scale: InputScale, seed: u64, trial: usize, s
 }
 
 /// Parameters with weight noise of one trial: W + σ·unit·ξ, the unit being std(W), or 1 if `absolute`.
-pub fn noisy_params(network: &Network, seed: u64, trial: usize, sigma: f64, absolute: Option<()>) -> Vec<f64> {
+pub fn noisy_params(
+    network: &Network,
+    seed: u64,
+    trial: usize,
+    sigma: f64,
+    absolute: Option<()>,
+) -> Vec<f64> {
     let mut params = network.params.clone();
     for (i, layer) in network.layout().layers.iter().enumerate() {
         let cols = network.spec.widths[i];

@@ -1,7 +1,7 @@
 //! Where a curve of accuracy against amplitude falls through a threshold.
 
 use crate::analysis::Threshold;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// No basin is looked for beyond this amplitude.
 const LARGEST: f64 = 64.0;
@@ -13,7 +13,7 @@ const WIDTH: f64 = 0.02;
 const SMALLEST: f64 = 1e-6;
 
 /// Accuracy under noise of one amplitude.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     /// σ
     pub amplitude: f64,
