@@ -11,6 +11,8 @@ mod linalg;
 mod normals;
 mod rank_mass;
 mod network_file;
+mod network_names;
+mod network_refused;
 mod torch_start;
 mod trajectory;
 

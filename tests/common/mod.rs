@@ -2,6 +2,7 @@
 #![allow(unused_macros, dead_code)] // each module uses some of it
 
 pub mod slow;
+pub mod network_file;
 
 use netdyn::backend::cpu::Cpu;
 
