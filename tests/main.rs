@@ -11,6 +11,9 @@ mod linalg;
 mod network_file;
 mod normals;
 mod rank_mass;
+mod network_file;
+mod network_names;
+mod network_refused;
 mod torch_start;
 mod trajectory;
 

@@ -1,6 +1,7 @@
 //! Backends to run on, and the one comparison every numeric test uses.
 #![allow(unused_macros, dead_code)] // each module uses some of it
 
+pub mod network_file;
 pub mod slow;
 
 use netdyn::backend::cpu::Cpu;

@@ -39,7 +39,7 @@ pub fn write(path: &Path, network: &Network, names: Names) -> Result<()> {
 /// Writes a checkpoint: `network` and, under names that [`super::read`] passes over, `extra`.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_with(
     path: &Path,
     network: &Network,
