@@ -27,3 +27,5 @@ mod data;
 #[cfg(feature = "download")]
 mod download;
 mod idx;
+#[cfg(feature = "download")]
+mod npm;
