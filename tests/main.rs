@@ -30,3 +30,9 @@ mod loss;
 mod predict;
 mod reference;
 mod update;
+mod data;
+#[cfg(feature = "download")]
+mod download;
+mod idx;
+#[cfg(feature = "download")]
+mod npm;
