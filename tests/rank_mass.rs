@@ -54,7 +54,8 @@ fn exact_on_hard_fields<B: Backend>(backend: &B) {
     let mut rng = SmallRng::seed_from_u64(1);
     let labels = labels(desc, &mut rng);
     let noise: Vec<f64> = (0..desc.rows).map(|_| rng.random_range(-1.0..1.0)).collect();
-    let hard: [(&str, fn(usize, f64) -> f64); 10] = [
+    type Hard = (&'static str, fn(usize, f64) -> f64);
+    let hard: [Hard; 10] = [
         ("all equal", |_, _| 0.25),
         ("two values", |i, _| (i % 2) as f64),
         ("one outlier", |i, x| if i == 77 { 1e38 } else { x }),
@@ -99,14 +100,14 @@ fn ignores_the_order_of_samples<B: Backend>(backend: &B) {
         let mut samples: Vec<(f32, u8)> = (0..desc.rows)
             .map(|_| ((rng.random_range(-1.0f32..1.0) * steps).round(), rng.random_range(0..10)))
             .collect();
-        let mut run_it = |samples: &[(f32, u8)]| {
+        let mass_of = |samples: &[(f32, u8)]| {
             let (z, labels): (Vec<f32>, Vec<u8>) = samples.iter().copied().unzip();
             run(backend, desc, &z, &labels)
         };
-        let first = run_it(&samples);
+        let first = mass_of(&samples);
         for _ in 0..3 {
             samples.shuffle(&mut rng);
-            assert_eq!(run_it(&samples), first);
+            assert_eq!(mass_of(&samples), first);
         }
     }
 }
@@ -273,14 +274,14 @@ fn all_pairs<R: Real>(desc: RankMass, z: &[R], labels: &[u8]) -> Vec<f64> {
     let mut mass = vec![0.0; neurons * classes * bins];
     for neuron in 0..neurons {
         let key = |i: usize| z[i * neurons + neuron];
-        for i in 0..rows {
+        for (i, &label) in labels.iter().enumerate() {
             let above = (0..rows).filter(|&j| key(j) > key(i)).count();
             let equal = (0..rows).filter(|&j| key(j) == key(i)).count();
             let (start, end) = (above as f64 / rows as f64, (above + equal) as f64 / rows as f64);
             for bin in 0..bins {
                 let (low, high) = (bin as f64 / bins as f64, (bin + 1) as f64 / bins as f64);
                 let overlap = (end.min(high) - start.max(low)).max(0.0);
-                let class = usize::from(labels[i]);
+                let class = usize::from(label);
                 mass[(neuron * classes + class) * bins + bin] += overlap / (end - start);
             }
         }
