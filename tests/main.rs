@@ -27,3 +27,4 @@ mod data;
 #[cfg(feature = "download")]
 mod download;
 mod idx;
+mod report;
