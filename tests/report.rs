@@ -306,7 +306,7 @@ fn ticks_read_as_one_would_write_them() {
     );
     assert_eq!(
         ticks(Axis::linear("n").within(-50_000.0, 100_000.0), &[]),
-        ["−50,000", "0", "50,000", "100,000", "n"]
+        ["−40,000", "−20,000", "0", "20,000", "40,000", "60,000", "80,000", "100,000", "n"]
     );
     assert_eq!(
         ticks(Axis::linear("n").within(0.0, 2e9), &[]),

@@ -144,7 +144,7 @@ fn draw<DB: DrawingBackend>(canvas: &Canvas<DB>, figure: &Figure) -> Result<()> 
     let left = 52.0 + widest(&y_ticks);
     let right_axis = if has_right { 48.0 + widest(&right_ticks) } else { 0.0 };
     let top = 52.0;
-    let entries: Vec<Entry> = figure.series.iter().map(|series| entry(figure, series)).collect();
+    let entries: Vec<Entry> = figure.series.iter().filter_map(|series| entry(figure, series)).collect();
     let legend = Legend::new(&entries, 280.0, bottom - top - 20.0);
     let legend_room = if legend.width > 0.0 { legend.width + 30.0 } else { 24.0 };
     let wide = Frame { left, top, right: width - right_axis - legend_room, bottom };
@@ -162,12 +162,19 @@ fn draw<DB: DrawingBackend>(canvas: &Canvas<DB>, figure: &Figure) -> Result<()> 
         canvas.line(&[(line, baseline + 4.0), (line, frame.bottom)], pen)?;
         canvas.text(mark.label, (mark.left, baseline), MARK, Align::Left)?;
     }
-    let mut ends = Vec::new();
-    for (turn, series) in figure.series.iter().enumerate() {
-        let y = if series.right { &y_right } else { &y };
-        let curve = Curve::new(Look::of(figure, series), series, frame, &x, y);
+    let curves: Vec<Curve> = figure
+        .series
+        .iter()
+        .map(|series| {
+            let y = if series.right { &y_right } else { &y };
+            Curve::new(Look::of(figure, series), series, frame, &x, y)
+        })
+        .collect();
+    for curve in &curves {
+        curve.draw_errors(canvas, frame)?;
+    }
+    for (turn, curve) in curves.iter().enumerate() {
         curve.draw(canvas, frame, turn)?;
-        ends.push(curve.end());
     }
     border(canvas, frame, &x_ticks, &y_ticks)?;
     x_axis(canvas, frame, &x_ticks, &figure.x, &x)?;
@@ -178,6 +185,8 @@ fn draw<DB: DrawingBackend>(canvas: &Canvas<DB>, figure: &Figure) -> Result<()> 
     }
 
     let names = (frame.right + right_axis + 22.0, frame.top);
+    let named = curves.iter().zip(&figure.series).filter(|(_, series)| !series.label.is_empty());
+    let ends: Vec<_> = named.map(|(curve, _)| curve.end()).collect();
     let lines_only = figure.series.iter().all(|series| series.style != Style::Points);
     if lines_only && !has_right && ends.len() <= MOST_THREADS {
         legend.draw_at_ends(canvas, frame, names.0, &ends)?;
@@ -185,7 +194,7 @@ fn draw<DB: DrawingBackend>(canvas: &Canvas<DB>, figure: &Figure) -> Result<()> 
         legend.draw_list(canvas, names)?;
     }
 
-    if ends.iter().all(Option::is_none) {
+    if curves.iter().all(|curve| curve.end().is_none()) {
         let middle = frame.point(0.5, 0.5);
         canvas.text("no data to draw", middle, Font { color: MUTED, ..LABEL }, Align::Middle)?;
     }
@@ -197,7 +206,8 @@ fn draw<DB: DrawingBackend>(canvas: &Canvas<DB>, figure: &Figure) -> Result<()> 
     canvas.finish()
 }
 
-fn entry(figure: &Figure, series: &Series) -> Entry {
+/// The legend's entry for a series that has a name.
+fn entry(figure: &Figure, series: &Series) -> Option<Entry> {
     let drawable = series.y.iter().flatten().any(|y| y.is_finite());
     let mut text = series.label.clone();
     if series.right {
@@ -206,7 +216,7 @@ fn entry(figure: &Figure, series: &Series) -> Entry {
     if !drawable {
         text += " (no data)";
     }
-    Entry { text, look: Look::of(figure, series) }
+    (!series.label.is_empty()).then(|| Entry { text, look: Look::of(figure, series) })
 }
 
 /// Panel letter and title.
