@@ -109,8 +109,11 @@ pub fn basin<B: Backend, R: Real>(
         false => None,
         true => {
             let sizes = probe.sample_sizes()?.into_iter().zip(&samples.host_labels).enumerate();
-            let basin =
-                |(index, (size, &label)): (usize, (Size, &u8))| SampleBasin { index, label, size: size.value() };
+            let basin = |(index, (size, &label)): (usize, (Size, &u8))| SampleBasin {
+                index,
+                label,
+                size: size.value(),
+            };
             Some(sizes.map(basin).collect())
         }
     };

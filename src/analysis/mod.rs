@@ -2,21 +2,21 @@
 //!
 //! Nothing here reads or writes files. Layers are numbered as in paper A: input 1, first hidden layer 2.
 
-mod document;
 mod accuracy;
+mod basin;
+mod document;
 mod linalg;
 mod lmap;
-mod basin;
 mod options;
 mod perceptron;
 mod phase;
 mod prune;
 mod rpd;
 
-pub use document::Document;
 pub use accuracy::*;
-pub use lmap::*;
 pub use basin::{Basin, ClassBasin, Point, SampleBasin, Size, basin, basin_size};
+pub use document::Document;
+pub use lmap::*;
 pub use options::*;
 pub use perceptron::*;
 pub use phase::*;

@@ -3,7 +3,7 @@
 use plotters::backend::DrawingBackend;
 use plotters::style::RGBColor;
 
-use super::axis::Scale;
+use super::scale::Scale;
 use super::canvas::{Canvas, Pen, Point};
 use super::clip::Frame;
 use super::plots::INK;

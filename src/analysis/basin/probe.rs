@@ -111,7 +111,9 @@ impl<'a, 'b, B: Backend, R: Real> Probe<'a, 'b, B, R> {
     pub fn point(&self, group: Group, amplitude: f64) -> Option<Point> {
         let measured = self.measured.iter().find(|m| m.amplitude == amplitude)?;
         let (samples, right): (usize, Vec<u32>) = match group {
-            Group::All => (self.labels.len(), measured.right.iter().map(|right| right.iter().sum()).collect()),
+            Group::All => {
+                (self.labels.len(), measured.right.iter().map(|right| right.iter().sum()).collect())
+            }
             Group::Class(class) => {
                 (self.count[class], measured.right.iter().map(|right| right[class]).collect())
             }

@@ -3,10 +3,12 @@
 //! The first layer is linear: z(x + σξ) = z(x) + σ z₀(ξ), and likewise for noise on W(2). So z without noise is
 //! computed once, z₀ once per trial, and every amplitude starts from these two at the second layer.
 
-use crate::analysis::{Options, Progress, Scaling, Space};
-use crate::backend::{Backend, Field, Input, Linear, Noise, Normals, Part, PartMut, Predict, Real, Rows, Span};
-use crate::model::{BnMode, Evaluator, Net, Network, Samples, Start};
 use crate::Result;
+use crate::analysis::{Options, Progress, Scaling, Space};
+use crate::backend::{
+    Backend, Field, Input, Linear, Noise, Normals, Part, PartMut, Predict, Real, Rows, Span,
+};
+use crate::model::{BnMode, Evaluator, Net, Network, Samples, Start};
 
 /// Most bytes that z, z₀ and noisy parameters kept between passes may take, where there is a choice.
 const BUDGET: usize = 1 << 30;
@@ -190,7 +192,9 @@ impl<'a, 'b, B: Backend, R: Real> Sweep<'a, 'b, B, R> {
                         Amplitude::All(amplitude) => self.pass(slot, *amplitude, &vec![*amplitude; rows])?,
                         Amplitude::Each(each) => {
                             let fits = self.mixes();
-                            crate::backend::shape("basin", fits, || "amplitudes cannot be mixed here".into())?;
+                            crate::backend::shape("basin", fits, || {
+                                "amplitudes cannot be mixed here".into()
+                            })?;
                             self.pass(slot, 0.0, &each[first..first + rows])?;
                         }
                     }

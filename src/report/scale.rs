@@ -1,4 +1,4 @@
-//! From numbers to positions along an axis, and where its ticks stand.
+//! From numbers to places along an axis, and where its ticks stand.
 
 use crate::store::Axis;
 
