@@ -36,3 +36,4 @@ mod download;
 mod idx;
 #[cfg(feature = "download")]
 mod npm;
+mod report;

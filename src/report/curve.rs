@@ -3,7 +3,7 @@
 use plotters::backend::DrawingBackend;
 use plotters::style::RGBColor;
 
-use super::axis::Scale;
+use super::scale::Scale;
 use super::canvas::{Canvas, Pen, Point};
 use super::clip::Frame;
 use super::plots::INK;
@@ -153,23 +153,26 @@ impl Curve {
         self.runs.last()?.last().map(|&(point, _)| point)
     }
 
-    /// Draws it, cut at the frame. `turn`, its place among the series, staggers the markers.
+    /// Draws the line and the markers, cut at the frame. `turn`, its place among the series, staggers them.
     pub fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>, frame: Frame, turn: usize) -> Result<()> {
         match self.look.style {
             Style::Line | Style::Dashed | Style::Thin => {
-                self.bands(canvas, frame)?;
                 self.lines(canvas, frame)?;
                 self.sparse_markers(canvas, frame, turn)
             }
             Style::LinePoints => {
-                self.bars(canvas, frame)?;
                 self.lines(canvas, frame)?;
                 self.all_markers(canvas, frame)
             }
-            Style::Points => {
-                self.bars(canvas, frame)?;
-                self.all_markers(canvas, frame)
-            }
+            Style::Points => self.all_markers(canvas, frame),
+        }
+    }
+
+    /// Draws the errors, below all lines: a band along a line, a bar through a marker.
+    pub fn draw_errors<DB: DrawingBackend>(&self, canvas: &Canvas<DB>, frame: Frame) -> Result<()> {
+        match self.look.style {
+            Style::Line | Style::Dashed | Style::Thin => self.bands(canvas, frame),
+            Style::LinePoints | Style::Points => self.bars(canvas, frame),
         }
     }
 

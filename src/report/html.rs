@@ -53,7 +53,11 @@ pub(super) fn page(figures: &[Figure]) -> Result<String> {
     );
     header(&mut out, figures);
     scorecard(&mut out, figures);
-    out += "<main>\n<h2 id=\"figures\">Figures</h2>\n";
+    out += "<main>\n<h2 id=\"figures\">Figures</h2>\n<nav aria-label=\"Figures\"><p>";
+    for figure in figures {
+        let _ = writeln!(out, "<a href=\"#{id}\">{id}</a>", id = escape(&figure.id));
+    }
+    out += "</p></nav>\n";
     for figure in figures {
         article(&mut out, figure)?;
     }
@@ -95,20 +99,19 @@ fn header(out: &mut String, figures: &[Figure]) {
         (Some(day), _) => (*day).to_owned(),
         _ => String::new(),
     };
-    let seconds = figures.iter().map(|figure| figure.provenance.seconds).filter(|s| s.is_finite()).sum();
     let facts = [
         ("Scale", distinct(|figure| &figure.scale)),
         ("Data", distinct(|figure| &figure.provenance.data)),
         ("Device", distinct(|figure| &figure.provenance.device)),
         ("Finished", escape(&when)),
-        ("Run time", duration(seconds)),
         ("Version", distinct(|figure| &figure.provenance.version)),
     ];
     *out += "<header>\n<h1>How networks learn: the papers’ figures, reproduced</h1>\n";
     let _ = writeln!(
         out,
         "<p>{} of two papers on rank distributions, linear maps and attraction basins of fully connected \
-         networks, made by <code>netdyn</code>. Every claim below is decided by code on the figure’s own data.</p>",
+         networks, made by <code>netdyn</code>. Paper A is arXiv:2501.02436v4, paper B an earlier version of it. Every \
+         claim below is decided by code on the figure’s own data.</p>",
         plural(figures.len(), "figure")
     );
     list_facts(out, &facts);
@@ -133,13 +136,13 @@ fn scorecard(out: &mut String, figures: &[Figure]) {
         let _ = writeln!(out, "<li class=\"{class}\"><b>{count}</b>{name}</li>");
     }
     *out += "</ul>\n<div class=\"scroll\" role=\"region\" aria-labelledby=\"claims\" tabindex=\"0\">\n<table>\n\
-             <thead><tr><th scope=\"col\">No.</th><th scope=\"col\">Statement</th><th scope=\"col\">Verdict</th>\
+             <thead><tr><th scope=\"col\">No.</th><th scope=\"col\">Verdict</th><th scope=\"col\">Statement</th>\
              <th scope=\"col\">Paper</th><th scope=\"col\">Here</th><th scope=\"col\">Figure</th></tr></thead>\n<tbody>\n";
     for (figure, claim) in claims {
         let (class, name) = names(claim.verdict);
         let _ = writeln!(
             out,
-            "<tr><th scope=\"row\">{}</th><td class=\"statement\">{}</td><td class=\"verdict {class}\">{name}</td>\
+            "<tr><th scope=\"row\">{}</th><td class=\"verdict {class}\">{name}</td><td class=\"statement\">{}</td>\
              <td class=\"value\">{}</td><td class=\"value\">{}</td><td><a href=\"#{id}\">{id}</a></td></tr>",
             escape(&claim.id),
             escape(&claim.text),
@@ -186,8 +189,7 @@ fn claims(out: &mut String, claims: &[Claim]) {
         let paper = claim.paper.as_ref().map_or(String::new(), |paper| format!("Paper: {}. ", escape(paper)));
         let _ = writeln!(
             out,
-            "<li class=\"{class}\"><span class=\"verdict {class}\">{name}</span> \
-             <span><b>{}</b> {}</span><p>{paper}Here: {}.</p><p class=\"muted\">{}</p></li>",
+            "<li class=\"{class}\"><b>Claim {}</b> · <span class=\"verdict\">{name}</span><p>{}</p><p>{paper}Here: {}.</p><p class=\"muted\">{}</p></li>",
             escape(&claim.id),
             escape(&claim.text),
             escape(claim.ours.trim_end_matches('.')),

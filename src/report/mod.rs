@@ -1,12 +1,14 @@
 //! Tables, pictures and the page, drawn from stored figures. It computes no result and reads no network.
 
-mod axis;
+mod axes;
+
 mod canvas;
 mod clip;
 mod curve;
 mod html;
 mod legend;
 mod plots;
+mod scale;
 mod table;
 
 use std::fs;

@@ -3,13 +3,14 @@
 use plotters::backend::DrawingBackend;
 use plotters::style::{FontStyle, RGBColor};
 
-use super::axis::{Scale, Tick, superscript};
+use super::axes::{LABEL, border, fitting_ticks, grid, right_y_axis, shrunk, widest, x_axis, y_axis};
+use super::scale::Scale;
 use super::canvas::{Align, Canvas, Font, Pen};
 use super::clip::Frame;
 use super::curve::{Curve, Look};
 use super::legend::{Entry, Legend};
 use crate::error::{Error, Result};
-use crate::store::{Axis, Figure, Series, Style};
+use crate::store::{Figure, Series, Style};
 
 /// Width and height of every picture, in its own pixels.
 pub(super) const SIZE: (u32, u32) = (900, 560);
@@ -23,14 +24,10 @@ const OVERSAMPLING: u32 = 2;
 pub(super) const INK: RGBColor = RGBColor(34, 34, 34);
 pub(super) const LIGHT: RGBColor = RGBColor(150, 150, 150);
 const WHITE: RGBColor = RGBColor(255, 255, 255);
-const GRID: RGBColor = RGBColor(222, 222, 222);
-const FAINT_GRID: RGBColor = RGBColor(240, 240, 240);
 const MUTED: RGBColor = RGBColor(95, 95, 95);
 
 const TITLE: Font = Font { size: 20.0, color: INK, style: FontStyle::Normal };
 const LETTER: Font = Font { size: 20.0, color: INK, style: FontStyle::Bold };
-const LABEL: Font = Font { size: 18.0, color: INK, style: FontStyle::Normal };
-const TICK: Font = Font { size: 16.0, color: INK, style: FontStyle::Normal };
 const MARK: Font = Font { size: 14.0, color: MUTED, style: FontStyle::Normal };
 const NOTE: Font = Font { size: 13.0, color: MUTED, style: FontStyle::Normal };
 
@@ -144,7 +141,7 @@ fn draw<DB: DrawingBackend>(canvas: &Canvas<DB>, figure: &Figure) -> Result<()> 
     let left = 52.0 + widest(&y_ticks);
     let right_axis = if has_right { 48.0 + widest(&right_ticks) } else { 0.0 };
     let top = 52.0;
-    let entries: Vec<Entry> = figure.series.iter().map(|series| entry(figure, series)).collect();
+    let entries: Vec<Entry> = figure.series.iter().filter_map(|series| entry(figure, series)).collect();
     let legend = Legend::new(&entries, 280.0, bottom - top - 20.0);
     let legend_room = if legend.width > 0.0 { legend.width + 30.0 } else { 24.0 };
     let wide = Frame { left, top, right: width - right_axis - legend_room, bottom };
@@ -162,12 +159,19 @@ fn draw<DB: DrawingBackend>(canvas: &Canvas<DB>, figure: &Figure) -> Result<()> 
         canvas.line(&[(line, baseline + 4.0), (line, frame.bottom)], pen)?;
         canvas.text(mark.label, (mark.left, baseline), MARK, Align::Left)?;
     }
-    let mut ends = Vec::new();
-    for (turn, series) in figure.series.iter().enumerate() {
-        let y = if series.right { &y_right } else { &y };
-        let curve = Curve::new(Look::of(figure, series), series, frame, &x, y);
+    let curves: Vec<Curve> = figure
+        .series
+        .iter()
+        .map(|series| {
+            let y = if series.right { &y_right } else { &y };
+            Curve::new(Look::of(figure, series), series, frame, &x, y)
+        })
+        .collect();
+    for curve in &curves {
+        curve.draw_errors(canvas, frame)?;
+    }
+    for (turn, curve) in curves.iter().enumerate() {
         curve.draw(canvas, frame, turn)?;
-        ends.push(curve.end());
     }
     border(canvas, frame, &x_ticks, &y_ticks)?;
     x_axis(canvas, frame, &x_ticks, &figure.x, &x)?;
@@ -178,6 +182,8 @@ fn draw<DB: DrawingBackend>(canvas: &Canvas<DB>, figure: &Figure) -> Result<()> 
     }
 
     let names = (frame.right + right_axis + 22.0, frame.top);
+    let named = curves.iter().zip(&figure.series).filter(|(_, series)| !series.label.is_empty());
+    let ends: Vec<_> = named.map(|(curve, _)| curve.end()).collect();
     let lines_only = figure.series.iter().all(|series| series.style != Style::Points);
     if lines_only && !has_right && ends.len() <= MOST_THREADS {
         legend.draw_at_ends(canvas, frame, names.0, &ends)?;
@@ -185,7 +191,7 @@ fn draw<DB: DrawingBackend>(canvas: &Canvas<DB>, figure: &Figure) -> Result<()> 
         legend.draw_list(canvas, names)?;
     }
 
-    if ends.iter().all(Option::is_none) {
+    if curves.iter().all(|curve| curve.end().is_none()) {
         let middle = frame.point(0.5, 0.5);
         canvas.text("no data to draw", middle, Font { color: MUTED, ..LABEL }, Align::Middle)?;
     }
@@ -197,7 +203,8 @@ fn draw<DB: DrawingBackend>(canvas: &Canvas<DB>, figure: &Figure) -> Result<()> 
     canvas.finish()
 }
 
-fn entry(figure: &Figure, series: &Series) -> Entry {
+/// The legend's entry for a series that has a name.
+fn entry(figure: &Figure, series: &Series) -> Option<Entry> {
     let drawable = series.y.iter().flatten().any(|y| y.is_finite());
     let mut text = series.label.clone();
     if series.right {
@@ -206,7 +213,7 @@ fn entry(figure: &Figure, series: &Series) -> Entry {
     if !drawable {
         text += " (no data)";
     }
-    Entry { text, look: Look::of(figure, series) }
+    (!series.label.is_empty()).then(|| Entry { text, look: Look::of(figure, series) })
 }
 
 /// Panel letter and title.
@@ -263,124 +270,4 @@ fn place_marks<'a>(figure: &'a Figure, x: &Scale, frame: Frame) -> Vec<PlacedMar
         }
     }
     placed
-}
-
-/// As many ticks as have room for their labels.
-fn fitting_ticks(scale: &Scale, width: f64) -> Vec<Tick> {
-    let room = |ticks: &Vec<Tick>| {
-        let labels: Vec<&String> = ticks.iter().filter_map(|tick| tick.label.as_ref()).collect();
-        let widest = labels.iter().map(|label| TICK.width(label)).fold(0.0, f64::max);
-        (widest + 12.0) * labels.len().saturating_sub(1) as f64 <= width
-    };
-    (2..=8).rev().map(|wanted| scale.ticks(wanted)).find(room).unwrap_or_else(|| scale.ticks(2))
-}
-
-fn widest(ticks: &[Tick]) -> f64 {
-    ticks.iter().flat_map(|tick| &tick.label).map(|label| TICK.width(label)).fold(0.0, f64::max)
-}
-
-fn grid<DB: DrawingBackend>(canvas: &Canvas<DB>, frame: Frame, x: &[Tick], y: &[Tick]) -> Result<()> {
-    let pen = |tick: &Tick| Pen {
-        color: if tick.label.is_some() { GRID } else { FAINT_GRID },
-        width: 1.0,
-        dash: None,
-    };
-    for tick in x {
-        canvas.line(&[frame.point(tick.at, 0.0), frame.point(tick.at, 1.0)], pen(tick))?;
-    }
-    for tick in y {
-        canvas.line(&[frame.point(0.0, tick.at), frame.point(1.0, tick.at)], pen(tick))?;
-    }
-    Ok(())
-}
-
-/// The frame's sides and the strokes of the ticks, over the data so that both stay sharp.
-fn border<DB: DrawingBackend>(canvas: &Canvas<DB>, frame: Frame, x: &[Tick], y: &[Tick]) -> Result<()> {
-    let pen = Pen { color: INK, width: 1.2, dash: None };
-    let length = |tick: &Tick| if tick.label.is_some() { 6.0 } else { 3.0 };
-    let corners =
-        [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)].map(|(across, up)| frame.point(across, up));
-    for side in 0..4 {
-        canvas.line(&[corners[side], corners[(side + 1) % 4]], pen)?;
-    }
-    for tick in x {
-        let (at, foot) = frame.point(tick.at, 0.0);
-        canvas.line(&[(at, foot), (at, foot + length(tick))], pen)?;
-    }
-    for tick in y {
-        let (side, at) = frame.point(0.0, tick.at);
-        canvas.line(&[(side - length(tick), at), (side, at)], pen)?;
-    }
-    Ok(())
-}
-
-fn x_axis<DB: DrawingBackend>(
-    canvas: &Canvas<DB>,
-    frame: Frame,
-    ticks: &[Tick],
-    axis: &Axis,
-    scale: &Scale,
-) -> Result<()> {
-    for tick in ticks {
-        if let Some(label) = &tick.label {
-            let (at, foot) = frame.point(tick.at, 0.0);
-            canvas.text(label, (at, foot + 22.0), TICK, Align::Middle)?;
-        }
-    }
-    let (label, font) = shrunk(LABEL, &axis_label(axis, scale), frame.width() + frame.left);
-    let middle = frame.point(0.5, 0.0).0.max(font.width(&label) / 2.0 + 14.0);
-    canvas.text(&label, (middle, frame.bottom + 47.0), font, Align::Middle)
-}
-
-fn y_axis<DB: DrawingBackend>(
-    canvas: &Canvas<DB>,
-    frame: Frame,
-    ticks: &[Tick],
-    axis: &Axis,
-    scale: &Scale,
-) -> Result<()> {
-    for tick in ticks {
-        if let Some(label) = &tick.label {
-            let (side, at) = frame.point(0.0, tick.at);
-            canvas.text(label, (side - 10.0, at + 5.8), TICK, Align::Right)?;
-        }
-    }
-    let (label, font) = shrunk(LABEL, &axis_label(axis, scale), frame.height() + 40.0);
-    canvas.text(&label, (28.0, frame.point(0.0, 0.5).1), font, Align::Upwards)
-}
-
-fn right_y_axis<DB: DrawingBackend>(
-    canvas: &Canvas<DB>,
-    frame: Frame,
-    ticks: &[Tick],
-    axis: &Axis,
-    scale: &Scale,
-) -> Result<()> {
-    let pen = Pen { color: INK, width: 1.2, dash: None };
-    for tick in ticks {
-        let (side, at) = frame.point(1.0, tick.at);
-        let length = if tick.label.is_some() { 6.0 } else { 3.0 };
-        canvas.line(&[(side, at), (side + length, at)], pen)?;
-        if let Some(label) = &tick.label {
-            canvas.text(label, (side + 10.0, at + 5.8), TICK, Align::Left)?;
-        }
-    }
-    let (label, font) = shrunk(LABEL, &axis_label(axis, scale), frame.height() + 40.0);
-    let at = (frame.right + 22.0 + widest(ticks), frame.point(0.0, 0.5).1);
-    canvas.text(&label, at, font, Align::Downwards)
-}
-
-/// The axis' label, with the power of ten that its tick labels leave out.
-fn axis_label(axis: &Axis, scale: &Scale) -> String {
-    match scale.power() {
-        0 => axis.label.clone(),
-        power => format!("{} (×10{})", axis.label, superscript(power)),
-    }
-}
-
-/// The text, smaller if it must be and cut if even that is not enough.
-fn shrunk(font: Font, text: &str, room: f64) -> (String, Font) {
-    let size = (font.size * (room / font.width(text).max(1.0)).clamp(0.7, 1.0)).floor().min(font.size);
-    let font = Font { size, ..font };
-    (font.wrap(text, room, 1).concat(), font)
 }

@@ -1,4 +1,4 @@
-//! From numbers to positions along an axis, and where its ticks stand.
+//! From numbers to places along an axis, and where its ticks stand.
 
 use crate::store::Axis;
 
@@ -87,9 +87,15 @@ impl Scale {
         let inside = decades.clone().filter(|&d| (self.low..=self.high).contains(&f64::from(d))).count();
         if self.high - self.low < 0.5 {
             // Too short for 1-2-5: round values, placed by their logarithm.
-            let values = round_values(10f64.powf(self.low), 10f64.powf(self.high), wanted);
-            let tick = |(value, label): (f64, _)| Tick { at: at(value.log10()), label: Some(label) };
-            return values.into_iter().filter(|(value, _)| *value > 0.0).map(tick).collect();
+            let handy = (-3.0..6.0).contains(&self.low);
+            let power = if handy { 0 } else { self.low.floor() as i32 };
+            let factor = if handy { String::new() } else { format!("·10{}", superscript(power)) };
+            let shift = f64::from(power);
+            return round_values(10f64.powf(self.low - shift), 10f64.powf(self.high - shift), wanted)
+                .into_iter()
+                .filter(|(value, _)| *value > 0.0)
+                .map(|(value, label)| Tick { at: at(value.log10() + shift), label: Some(label + &factor) })
+                .collect();
         }
         let every = (inside as f64 / wanted).ceil().max(1.0) as i32;
         let mut ticks = Vec::new();
@@ -130,7 +136,6 @@ fn decimal(value: f64, decimals: usize) -> String {
     let zero = text.chars().all(|c| matches!(c, '0' | '.'));
     let mut label = String::from(if value < 0.0 && !zero { "−" } else { "" });
     for (i, digit) in whole.chars().enumerate() {
-        // A separator in 1,000 would be noise; from five digits on it is needed.
         if i > 0 && (whole.len() - i).is_multiple_of(3) {
             label.push(',');
         }
