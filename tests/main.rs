@@ -11,6 +11,7 @@ mod linalg;
 mod normals;
 mod rank_mass;
 mod network_file;
+mod reference_analyses;
 mod torch_start;
 mod trajectory;
 
