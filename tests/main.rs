@@ -14,6 +14,7 @@ mod rank_mass;
 mod network_file;
 mod network_names;
 mod network_refused;
+mod reference_analyses;
 mod torch_start;
 mod trajectory;
 
