@@ -14,6 +14,14 @@ mod rank_mass;
 mod network_file;
 mod network_names;
 mod network_refused;
+mod accuracy;
+mod common;
+mod host;
+mod lmap;
+mod perceptron;
+mod phase;
+mod prune;
+mod rpd;
 mod torch_start;
 mod trajectory;
 
