@@ -15,6 +15,14 @@ mod network_file;
 mod network_names;
 mod network_refused;
 mod reference_analyses;
+mod accuracy;
+mod common;
+mod host;
+mod lmap;
+mod perceptron;
+mod phase;
+mod prune;
+mod rpd;
 mod torch_start;
 mod trajectory;
 

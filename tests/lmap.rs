@@ -1,0 +1,171 @@
+//! L-maps against unit vectors and samples sent through the linearised layers one by one.
+
+use crate::common::{assert_close, on_each_backend};
+use crate::host;
+use netdyn::Error;
+use netdyn::analysis::{Options, PruningCurve, linear_maps, lmap};
+use netdyn::backend::{Activation, Backend, Real};
+use netdyn::data::Split;
+use netdyn::model::{BnMode, Net, Network, Samples};
+
+on_each_backend!(
+    curve_matches_the_definition,
+    identity_activations_lose_nothing,
+    steep_maps_stay_in_range,
+    options_choose_samples_and_layers,
+    a_network_without_hidden_layers_has_no_curve,
+    matches_numpy,
+);
+
+const KINDS: [(bool, bool, BnMode); 5] = [
+    (true, false, BnMode::Eval),
+    (true, true, BnMode::Batch),
+    (true, true, BnMode::Eval),
+    (false, true, BnMode::Eval),
+    (false, false, BnMode::Batch),
+];
+
+fn run<B: Backend, R: Real>(
+    backend: &B,
+    network: &Network,
+    split: &Split,
+    options: &Options,
+) -> PruningCurve {
+    let net = Net::<B, R>::new(backend, network).unwrap();
+    lmap(&net, network, &Samples::new(backend, split).unwrap(), options).unwrap()
+}
+
+#[test]
+fn maps_are_the_logits_of_unit_vectors() {
+    for (seed, (norm, bias, _)) in KINDS.into_iter().enumerate() {
+        let network = host::network(seed as u64, &host::spec(&[5, 7, 4, 6, 3], Activation::Tanh, bias, norm));
+        let maps = linear_maps(&network, &network.running);
+        assert_eq!(maps.len(), 4);
+        for (l, map) in (1..).zip(&maps) {
+            let matrix = host::matrix(&network, &network.running, l).concat();
+            let zero = vec![0.0; network.spec.widths[l - 1]];
+            let offset = host::linearised(&network, &network.running, l, &zero);
+            assert_close("matrix", &map.matrix, &matrix, 1e-12, 1e-12);
+            assert_close("offset", &map.offset, &offset, 1e-12, 1e-12);
+        }
+        assert_eq!(maps[3].matrix, network.weight(5));
+    }
+}
+
+fn curve_matches_the_definition<B: Backend>(backend: &B) {
+    use Activation::*;
+    let split = host::split(5, 200, 9, 4, 4);
+    let activations = [Relu, Tanh, Identity, Gaussian, LeakyRelu, Sigmoid, Gelu];
+    for (seed, activation) in activations.into_iter().enumerate() {
+        for (norm, bias, bn) in KINDS {
+            let network = host::network(seed as u64, &host::spec(&[9, 8, 7, 6, 4], activation, bias, norm));
+            let pass = host::forward(&network, &split, bn);
+            let (bare, bare_statistics) = host::without_shifts(&network, &pass.statistics);
+            let options = Options { bn, ..Options::default() };
+            let wide = run::<B, f64>(backend, &network, &split, &options);
+            let narrow = run::<B, f32>(backend, &network, &split, &options);
+            let close = |what, got: [f64; 2], want| {
+                assert_close(what, &got[..1], &[want], 0.0, 1e-12);
+                // Rounding may turn one sample of the two hundred.
+                assert_close(what, &got[1..], &[want], 0.0, 0.0051);
+            };
+            close("unpruned", [wide.unpruned, narrow.unpruned], host::accuracy(pass.logits(), &split.labels));
+            assert_eq!(wide.layers.iter().map(|l| l.layer).collect::<Vec<_>>(), [2, 3, 4]);
+            for (wide, narrow) in wide.layers.iter().zip(&narrow.layers) {
+                let l = wide.layer - 1;
+                let all: host::Table = pass.x[l - 1]
+                    .iter()
+                    .map(|x| host::linearised(&network, &pass.statistics, l, x))
+                    .collect();
+                close("accuracy", [wide.accuracy, narrow.accuracy], host::accuracy(&all, &split.labels));
+                let bare: host::Table =
+                    pass.x[l - 1].iter().map(|x| host::linearised(&bare, &bare_statistics, l, x)).collect();
+                let got = [wide, narrow].map(|layer| layer.accuracy_matrix_only.unwrap());
+                close("matrix only", got, host::accuracy(&bare, &split.labels));
+            }
+        }
+    }
+}
+
+/// A linear network is its own L-map from every layer on.
+fn identity_activations_lose_nothing<B: Backend>(backend: &B) {
+    let split = host::split(9, 150, 8, 4, 4);
+    for (norm, bias, bn) in KINDS {
+        let network = host::network(10, &host::spec(&[8, 7, 9, 6, 4], Activation::Identity, bias, norm));
+        let curve = run::<B, f64>(backend, &network, &split, &Options { bn, ..Options::default() });
+        assert!(curve.layers.iter().all(|layer| layer.accuracy == curve.unpruned), "{curve:?}");
+    }
+}
+
+/// Dead neurons make D as large as γ/√ε; the products leave f32's range long before f64's.
+fn steep_maps_stay_in_range<B: Backend>(backend: &B) {
+    let split = host::split(11, 120, 6, 3, 3);
+    let mut network = host::network(12, &host::spec(&[6, 8, 8, 8, 8, 8, 3], Activation::Tanh, false, true));
+    for layer in network.layout().layers {
+        if let Some((norm, [_, var])) = layer.norm.zip(layer.stats) {
+            network.params[norm.gamma.range()].iter_mut().for_each(|gamma| *gamma *= 1e7);
+            network.running[var.range()].fill(0.0);
+        }
+    }
+    let steepest =
+        linear_maps(&network, &network.running)[0].matrix.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
+    assert!(steepest > f64::from(f32::MAX));
+    let narrow = run::<B, f32>(backend, &network, &split, &Options::default());
+    let wide = run::<B, f64>(backend, &network, &split, &Options::default());
+    for (narrow, wide) in narrow.layers.iter().zip(&wide.layers) {
+        assert_close("accuracy", &[narrow.accuracy], &[wide.accuracy], 0.0, 0.01);
+    }
+}
+
+fn options_choose_samples_and_layers<B: Backend>(backend: &B) {
+    let split = host::split(31, 40, 6, 3, 3);
+    let network = host::network(32, &host::spec(&[6, 5, 4, 4, 3], Activation::Tanh, true, true));
+    for bn in [BnMode::Eval, BnMode::Batch] {
+        let all = Options { bn, ..Options::default() };
+        let few = Options { limit: Some(23), layers: Some(vec![4, 3]), ..all.clone() };
+        let want = run::<B, f64>(backend, &network, &split.first(23), &all);
+        let got = run::<B, f64>(backend, &network, &split, &few);
+        assert_eq!(got, PruningCurve { unpruned: want.unpruned, layers: want.layers[1..].to_vec() });
+    }
+    let net = Net::<B, f64>::new(backend, &network).unwrap();
+    let samples = Samples::new(backend, &split).unwrap();
+    let wrong = Options { layers: Some(vec![5]), ..Options::default() };
+    let error = lmap(&net, &network, &samples, &wrong).unwrap_err();
+    assert!(matches!(error, Error::Usage(_)), "{error}");
+}
+
+fn a_network_without_hidden_layers_has_no_curve<B: Backend>(backend: &B) {
+    let network = host::network(1, &host::spec(&[6, 3], Activation::Relu, true, false));
+    let curve = run::<B, f32>(backend, &network, &host::split(2, 9, 6, 3, 3), &Options::default());
+    assert_eq!(curve.layers, []);
+}
+
+fn matches_numpy<B: Backend>(backend: &B) {
+    let stored = host::stored();
+    for bn in [BnMode::Eval, BnMode::Batch] {
+        for (name, split) in [("train", &stored.train), ("test", &stored.test)] {
+            let options = Options { bn, ..Options::default() };
+            let want = &stored.results["lmap"][bn.name()][name];
+            for curve in [
+                run::<B, f64>(backend, &stored.network, split, &options),
+                run::<B, f32>(backend, &stored.network, split, &options),
+            ] {
+                let got = serde_json::to_value(curve).unwrap();
+                assert_close(
+                    "unpruned",
+                    &host::numbers(&got["unpruned"]),
+                    &host::numbers(&want["unpruned"]),
+                    0.0,
+                    1e-5,
+                );
+                for (got, want) in
+                    got["layers"].as_array().unwrap().iter().zip(want["layers"].as_array().unwrap())
+                {
+                    for (key, want) in want.as_object().unwrap() {
+                        assert_close(key, &host::numbers(&got[key]), &host::numbers(want), 0.0, 1e-5);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The linear perceptron against normal equations solved by elimination, and against what characterises a
+//! least-squares solution of minimum norm.
+
+use crate::common::{assert_close, on_each_backend};
+use crate::host::{self, Table};
+use netdyn::Error;
+use netdyn::analysis::{LinearMap, Options, PruningCurve, linear_maps, lp, perceptrons};
+use netdyn::backend::{Activation, Backend, Real};
+use netdyn::data::Split;
+use netdyn::model::{BnMode, Net, Network, Samples};
+
+on_each_backend!(
+    matches_the_normal_equations,
+    each_set_has_its_own_statistics,
+    a_linear_network_is_its_own_perceptron,
+    the_solution_has_minimum_norm,
+    the_limit_bounds_the_fit,
+    matches_numpy,
+);
+
+fn fitted<B: Backend>(
+    backend: &B,
+    network: &Network,
+    split: &Split,
+    layers: &[usize],
+    options: &Options,
+) -> Vec<LinearMap> {
+    let net = Net::<B, f64>::new(backend, network).unwrap();
+    perceptrons(&net, &Samples::new(backend, split).unwrap(), layers, options).unwrap()
+}
+
+fn curve<B: Backend, R: Real>(
+    backend: &B,
+    network: &Network,
+    [fit, measure]: [&Split; 2],
+    options: &Options,
+) -> PruningCurve {
+    let net = Net::<B, R>::new(backend, network).unwrap();
+    let [fit, measure] = [fit, measure].map(|split| Samples::new(backend, split).unwrap());
+    lp(&net, &fit, &measure, options).unwrap()
+}
+
+fn matches_the_normal_equations<B: Backend>(backend: &B) {
+    let split = host::split(3, 90, 7, 4, 4);
+    for (activation, norm, bn) in [
+        (Activation::Tanh, false, BnMode::Eval),
+        (Activation::Gaussian, false, BnMode::Batch),
+        (Activation::Sigmoid, true, BnMode::Batch),
+        (Activation::Gelu, true, BnMode::Eval),
+    ] {
+        let network = host::network(4, &alive(&[7, 6, 5, 4], activation, norm));
+        let network = without_zero_gammas(network);
+        let options = Options { bn, ..Options::default() };
+        let pass = host::forward(&network, &split, bn);
+        let maps = fitted(backend, &network, &split, &[2, 3], &options);
+        for (x, map) in pass.x.iter().zip(&maps) {
+            let want = eliminate(x, pass.logits());
+            assert_close("matrix", &map.matrix, &want.matrix, 1e-7, 1e-7);
+            assert_close("offset", &map.offset, &want.offset, 1e-7, 1e-7);
+        }
+        let got = curve::<B, f64>(backend, &network, [&split, &split], &options);
+        for (layer, map) in got.layers.iter().zip(&maps) {
+            let outputs = apply(map, &pass.x[layer.layer - 2]);
+            assert_eq!(layer.accuracy, host::accuracy(&outputs, &split.labels));
+            assert_eq!(layer.accuracy_matrix_only, None);
+        }
+        assert_eq!(got.unpruned, host::accuracy(pass.logits(), &split.labels));
+    }
+}
+
+fn each_set_has_its_own_statistics<B: Backend>(backend: &B) {
+    let (fit, measure) = (host::split(13, 80, 7, 3, 3), host::split(14, 57, 7, 3, 3));
+    let network = without_zero_gammas(host::network(15, &alive(&[7, 6, 5, 3], Activation::Tanh, true)));
+    let options = Options { bn: BnMode::Batch, ..Options::default() };
+    let maps = fitted(backend, &network, &fit, &[2, 3], &options);
+    let pass = host::forward(&network, &measure, BnMode::Batch);
+    let got = curve::<B, f64>(backend, &network, [&fit, &measure], &options);
+    for (layer, map) in got.layers.iter().zip(&maps) {
+        let outputs = apply(map, &pass.x[layer.layer - 2]);
+        assert_eq!(layer.accuracy, host::accuracy(&outputs, &measure.labels));
+    }
+}
+
+fn a_linear_network_is_its_own_perceptron<B: Backend>(backend: &B) {
+    let (fit, measure) = (host::split(23, 100, 6, 3, 3), host::split(24, 70, 6, 3, 3));
+    let network = host::network(25, &host::spec(&[6, 8, 5, 3], Activation::Identity, true, true));
+    let got = curve::<B, f64>(backend, &network, [&fit, &measure], &Options::default());
+    assert!(got.layers.iter().all(|layer| layer.accuracy == got.unpruned), "{got:?}");
+    let from_input = &fitted(backend, &network, &fit, &[2], &Options::default())[0];
+    let exact = &linear_maps(&network, &network.running)[0];
+    assert_close("matrix", &from_input.matrix, &exact.matrix, 1e-9, 1e-9);
+    assert_close("offset", &from_input.offset, &exact.offset, 1e-9, 1e-9);
+}
+
+/// Pixels that are constant, equal or fewer than the samples can tell: many maps fit equally well.
+fn the_solution_has_minimum_norm<B: Backend>(backend: &B) {
+    let mut split = host::split(33, 30, 8, 3, 3);
+    for image in split.images.chunks_mut(8) {
+        image[2] = 77;
+        image[5] = image[1];
+    }
+    let network = host::network(34, &host::spec(&[8, 6, 3], Activation::Tanh, true, false));
+    let map = &fitted(backend, &network, &split, &[2], &Options::default())[0];
+    let pass = host::forward(&network, &split, BnMode::Eval);
+    for weights in map.matrix.chunks(8) {
+        assert_close("constant pixel", &[weights[2]], &[0.0], 0.0, 1e-9);
+        assert_close("equal pixels", &[weights[5]], &[weights[1]], 1e-9, 1e-9);
+    }
+    // The residual of a least-squares fit is orthogonal to every feature and to the constant.
+    let fit = apply(map, &pass.x[0]);
+    for k in 0..3 {
+        let residual = |row: usize| fit[row][k] - pass.logits()[row][k];
+        let sum: f64 = (0..30).map(residual).sum();
+        assert_close("residual", &[sum], &[0.0], 0.0, 1e-9);
+        for feature in 0..8 {
+            let along: f64 = (0..30).map(|row| residual(row) * pass.x[0][row][feature]).sum();
+            assert_close("residual along a feature", &[along], &[0.0], 0.0, 1e-8);
+        }
+    }
+
+    // Fewer samples than features: the fit is exact, and lies in the span of the centred samples.
+    let few = split.first(4);
+    let map = &fitted(backend, &network, &few, &[2], &Options::default())[0];
+    let pass = host::forward(&network, &few, BnMode::Eval);
+    assert_close("exact fit", &apply(map, &pass.x[0]).concat(), &pass.logits().concat(), 0.0, 1e-9);
+    let mean = |j: usize| pass.x[0].iter().map(|row| row[j]).sum::<f64>() / 4.0;
+    let mut span: Table = vec![];
+    for row in &pass.x[0][..3] {
+        let mut direction: Vec<f64> = (0..8).map(|j| row[j] - mean(j)).collect();
+        remove(&mut direction, &span);
+        let length = dot(&direction, &direction).sqrt();
+        span.push(direction.iter().map(|d| d / length).collect());
+    }
+    for weights in map.matrix.chunks(8) {
+        let mut rest = weights.to_vec();
+        remove(&mut rest, &span);
+        assert_close("outside the samples", &rest, &[0.0; 8], 0.0, 1e-9);
+    }
+}
+
+fn the_limit_bounds_the_fit<B: Backend>(backend: &B) {
+    let (fit, measure) = (host::split(43, 60, 6, 3, 3), host::split(44, 50, 6, 3, 3));
+    let network = host::network(45, &host::spec(&[6, 8, 5, 3], Activation::Relu, true, true));
+    for bn in [BnMode::Eval, BnMode::Batch] {
+        let all = Options { bn, ..Options::default() };
+        let few = Options { limit: Some(20), layers: Some(vec![3]), ..all.clone() };
+        let want = curve::<B, f64>(backend, &network, [&fit.first(20), &measure], &all);
+        let got = curve::<B, f64>(backend, &network, [&fit, &measure], &few);
+        assert_eq!(got, PruningCurve { unpruned: want.unpruned, layers: want.layers[1..].to_vec() });
+    }
+    let net = Net::<B, f64>::new(backend, &network).unwrap();
+    let samples = Samples::new(backend, &fit).unwrap();
+    let wrong = Options { limit: Some(0), ..Options::default() };
+    let error = lp(&net, &samples, &samples, &wrong).unwrap_err();
+    assert!(matches!(error, Error::Usage(_)), "{error}");
+}
+
+fn matches_numpy<B: Backend>(backend: &B) {
+    let stored = host::stored();
+    for bn in [BnMode::Eval, BnMode::Batch] {
+        let options = Options { bn, ..Options::default() };
+        for (name, measure) in [("train", &stored.train), ("test", &stored.test)] {
+            let want: Vec<f64> = stored.results["lp"][bn.name()]["layers"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|layer| layer[name].as_f64().unwrap())
+                .collect();
+            let accuracies =
+                |curve: PruningCurve| curve.layers.iter().map(|l| l.accuracy).collect::<Vec<_>>();
+            let wide = curve::<B, f64>(backend, &stored.network, [&stored.train, measure], &options);
+            assert_close(name, &accuracies(wide), &want, 0.0, 1e-5);
+            let narrow = curve::<B, f32>(backend, &stored.network, [&stored.train, measure], &options);
+            assert_close(name, &accuracies(narrow), &want, 0.0, 0.005);
+        }
+    }
+}
+
+fn alive(widths: &[usize], activation: Activation, norm: bool) -> netdyn::model::Spec {
+    host::spec(widths, activation, true, norm)
+}
+
+/// A neuron with γ = 0 is constant, and the normal equations singular.
+fn without_zero_gammas(mut network: Network) -> Network {
+    for layer in network.layout().layers {
+        layer.norm.iter().for_each(|norm| network.params[norm.gamma.start] = 0.7);
+    }
+    network
+}
+
+/// Least squares with a column of ones, by Gaussian elimination with pivoting.
+fn eliminate(x: &Table, y: &Table) -> LinearMap {
+    let (features, targets) = (x[0].len(), y[0].len());
+    let size = features + 1;
+    let with_one = |row: &Vec<f64>| [row.as_slice(), &[1.0]].concat();
+    let mut system = vec![vec![0.0; size + targets]; size];
+    for (x, y) in x.iter().zip(y) {
+        let x = with_one(x);
+        for i in 0..size {
+            for (j, value) in x.iter().chain(y).enumerate() {
+                system[i][j] += x[i] * value;
+            }
+        }
+    }
+    for i in 0..size {
+        let pivot = (i..size).max_by(|a, b| system[*a][i].abs().total_cmp(&system[*b][i].abs())).unwrap();
+        system.swap(i, pivot);
+        for j in (0..size).filter(|j| *j != i) {
+            let factor = system[j][i] / system[i][i];
+            for c in i..size + targets {
+                system[j][c] -= factor * system[i][c];
+            }
+        }
+    }
+    let solution = |i: usize, k: usize| system[i][size + k] / system[i][i];
+    LinearMap {
+        matrix: (0..targets)
+            .flat_map(|k| (0..features).map(move |i| (i, k)))
+            .map(|(i, k)| solution(i, k))
+            .collect(),
+        offset: (0..targets).map(|k| solution(features, k)).collect(),
+    }
+}
+
+fn apply(map: &LinearMap, x: &Table) -> Table {
+    let of = |x: &Vec<f64>| {
+        map.matrix.chunks(x.len()).zip(&map.offset).map(|(row, offset)| dot(row, x) + offset).collect()
+    };
+    x.iter().map(of).collect()
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// Takes away what lies along an orthonormal set, twice for accuracy.
+fn remove(vector: &mut [f64], span: &Table) {
+    for direction in span.iter().chain(span) {
+        let along = dot(vector, direction);
+        vector.iter_mut().zip(direction).for_each(|(v, d)| *v -= along * d);
+    }
+}

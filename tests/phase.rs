@@ -1,0 +1,66 @@
+//! The rule for learning phases, branch by branch.
+
+use crate::common::{assert_close, on_each_backend};
+use crate::host;
+use netdyn::analysis::{LearningPhase, Options, Phase, learning_phase, phase};
+use netdyn::backend::Backend;
+use netdyn::model::{BnMode, Net, Samples};
+
+on_each_backend!(of_a_network);
+
+#[test]
+fn every_branch() {
+    let cases: [(&[f64], Option<Phase>); 13] = [
+        (&[], None),
+        (&[1.0, 2.0], None),
+        (&[0.0, 0.1, 0.19], Some(Phase::Unsorted)),
+        (&[-0.9, -0.8, -0.7], Some(Phase::Unsorted)),
+        (&[0.1, 0.2, 0.3], Some(Phase::II)),
+        (&[0.3, 0.2, 0.1], Some(Phase::I)),
+        (&[0.3, 0.1, 0.3], Some(Phase::Mixed)),
+        // All equal: no trend, and with six layers level.
+        (&[0.3, 0.3, 0.3], Some(Phase::Mixed)),
+        (&[0.3; 6], Some(Phase::III)),
+        // Level but for the last three; five layers are too few for III.
+        (&[1.0, 1.1, 1.0, 2.0, 3.0, 4.0], Some(Phase::III)),
+        (&[1.0, 1.2, 1.0, 2.0, 3.0, 4.0], Some(Phase::II)),
+        (&[1.0, 1.0, 1.0, 1.0, 1.0], Some(Phase::Mixed)),
+        // Correlation exactly ½ is no trend: ranks 0 2 1 against 0 1 2.
+        (&[0.1, 0.3, 0.2], Some(Phase::Mixed)),
+    ];
+    for (gradients, want) in cases {
+        assert_eq!(phase(gradients), want, "{gradients:?}");
+    }
+}
+
+#[test]
+fn ties_share_their_mean_rank() {
+    // Ranks 0.5 0.5 2 3: correlation 4.5/√(5 · 4.5) = 0.949; broken ties would give 1 or 0.8.
+    assert_eq!(phase(&[0.2, 0.2, 0.3, 0.4]), Some(Phase::II));
+    // Ranks 1 1 1 3 2 … : (−1.5·−0.5 …) with three equal values below ½ only if ties are averaged.
+    assert_eq!(phase(&[0.3, 0.3, 0.2, 0.3]), Some(Phase::Mixed));
+}
+
+#[test]
+fn numpys_cases_and_names() {
+    let results = host::stored().results;
+    for case in results["phase_cases"].as_array().unwrap() {
+        let gradients = host::numbers(&case["gradients"]);
+        assert_eq!(serde_json::to_value(phase(&gradients)).unwrap(), case["phase"], "{gradients:?}");
+    }
+}
+
+fn of_a_network<B: Backend>(backend: &B) {
+    let stored = host::stored();
+    let net = Net::<B, f64>::new(backend, &stored.network).unwrap();
+    let samples = Samples::new(backend, &stored.train).unwrap();
+    for bn in [BnMode::Eval, BnMode::Batch] {
+        // The phase is that of all layers, whichever are named.
+        let options = Options { bn, layers: Some(vec![3]), ..Options::default() };
+        let LearningPhase { phase, gradients } =
+            learning_phase(&net, &stored.network, &samples, &options).unwrap();
+        let want = &stored.results["phase"][bn.name()];
+        assert_eq!(serde_json::to_value(phase).unwrap(), want["phase"]);
+        assert_close("gradients", &gradients, &host::numbers(&want["gradients"]), 0.0, 1e-5);
+    }
+}
