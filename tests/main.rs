@@ -5,23 +5,23 @@ mod basin;
 mod basin_size;
 mod common;
 
+mod accuracy;
 mod class_sums;
+mod common;
 mod gram;
+mod host;
 mod linalg;
+mod lmap;
 mod network_file;
-mod normals;
-mod rank_mass;
 mod network_file;
 mod network_names;
 mod network_refused;
-mod reference_analyses;
-mod accuracy;
-mod common;
-mod host;
-mod lmap;
+mod normals;
 mod perceptron;
 mod phase;
 mod prune;
+mod rank_mass;
+mod reference_analyses;
 mod rpd;
 mod torch_start;
 mod trajectory;
@@ -30,19 +30,20 @@ mod activate;
 mod add_scaled;
 mod batch_norm;
 mod data;
+mod data;
 #[cfg(feature = "download")]
 mod download;
+#[cfg(feature = "download")]
+mod download;
+mod idx;
 mod idx;
 mod linear;
 mod linear_backward;
 mod loss;
-mod predict;
-mod reference;
-mod update;
-mod data;
-#[cfg(feature = "download")]
-mod download;
-mod idx;
+mod moments;
 #[cfg(feature = "download")]
 mod npm;
+mod predict;
+mod reference;
 mod report;
+mod update;

@@ -3,10 +3,10 @@
 use plotters::backend::DrawingBackend;
 use plotters::style::{FontStyle, RGBColor};
 
-use super::scale::{Scale, Tick, superscript};
 use super::canvas::{Align, Canvas, Font, Pen};
 use super::clip::Frame;
 use super::plots::INK;
+use super::scale::{Scale, Tick, superscript};
 use crate::error::Result;
 use crate::store::Axis;
 
