@@ -1,49 +1,41 @@
 //! All integration tests, one program: one module per operation, analysis or command.
 
+mod accuracy;
+mod activate;
+mod add_scaled;
 mod atomic;
 mod basin;
 mod basin_size;
-mod common;
-
-mod accuracy;
+mod batch_norm;
 mod class_sums;
 mod common;
+mod data;
+#[cfg(feature = "download")]
+mod download;
 mod gram;
 mod host;
+mod idx;
 mod linalg;
+mod linear;
+mod linear_backward;
 mod lmap;
-mod network_file;
+mod loss;
+mod moments;
 mod network_file;
 mod network_names;
 mod network_refused;
 mod normals;
+#[cfg(feature = "download")]
+mod npm;
 mod perceptron;
 mod phase;
+mod predict;
 mod prune;
 mod rank_mass;
+mod reference;
 mod reference_analyses;
+mod report;
 mod rpd;
 mod torch_start;
 mod trajectory;
-
-mod activate;
-mod add_scaled;
-mod batch_norm;
-mod data;
-mod data;
-#[cfg(feature = "download")]
-mod download;
-#[cfg(feature = "download")]
-mod download;
-mod idx;
-mod idx;
-mod linear;
-mod linear_backward;
-mod loss;
-mod moments;
-#[cfg(feature = "download")]
-mod npm;
-mod predict;
-mod reference;
-mod report;
 mod update;
