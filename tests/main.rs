@@ -1,5 +1,8 @@
 //! All integration tests, one program: one module per operation, analysis or command.
 
+mod accuracy;
+mod activate;
+mod add_scaled;
 mod atomic;
 mod basin;
 mod basin_size;
@@ -29,15 +32,32 @@ mod trajectory;
 mod activate;
 mod add_scaled;
 mod batch_norm;
+mod class_sums;
+mod common;
 mod data;
 #[cfg(feature = "download")]
 mod download;
+mod gram;
+mod host;
 mod idx;
+mod linalg;
 mod linear;
 mod linear_backward;
+mod lmap;
 mod loss;
+mod network_file;
+mod network_names;
+mod network_refused;
+mod normals;
+mod perceptron;
+mod phase;
 mod predict;
+mod prune;
+mod rank_mass;
 mod reference;
+mod rpd;
+mod torch_start;
+mod trajectory;
 mod update;
 mod data;
 #[cfg(feature = "download")]
