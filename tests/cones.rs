@@ -9,11 +9,20 @@ use netdyn::model::{BnMode, Net, Network, Samples};
 on_each_backend!(copies_match, sizes_are_those_of_the_basin, wrong_settings_are_refused);
 
 fn options(bn: BnMode) -> Options {
-    Options { bn, seed: 77, amplitudes: vec![0.4, 0.1, 2.0], trials: 3, limit: Some(38), ..Options::default() }
+    Options {
+        bn,
+        seed: 77,
+        amplitudes: vec![0.4, 0.1, 2.0],
+        trials: 3,
+        limit: Some(38),
+        ..Options::default()
+    }
 }
 
 fn copies_match<B: Backend>(backend: &B) {
-    for (view, bn) in [(View::Features, BnMode::Eval), (View::Input, BnMode::Eval), (View::Features, BnMode::Batch)] {
+    for (view, bn) in
+        [(View::Features, BnMode::Eval), (View::Input, BnMode::Eval), (View::Features, BnMode::Batch)]
+    {
         let network = slow::network(&[12, 7, 5, 3], Activation::Tanh, true, InputScale::STANDARDIZED, 5);
         let split = slow::split(40, 12, 3, 4);
         let net = Net::<B, f64>::new(backend, &network).unwrap();
@@ -39,7 +48,8 @@ fn copies_match<B: Backend>(backend: &B) {
             BnMode::Batch => Network { running: statistics(&network, &clean.x), ..network },
         };
         let x = &clean.x[layer - 1];
-        let place = fitted(x, &got.samples.iter().map(|s| (s.index, s.point)).collect::<Vec<_>>(), &got.variance);
+        let place =
+            fitted(x, &got.samples.iter().map(|s| (s.index, s.point)).collect::<Vec<_>>(), &got.variance);
         for cone in &got.samples {
             assert_eq!(cone.label, split.labels[cone.index]);
             assert_eq!(usize::from(cone.predicted), clean.predicted[cone.index]);
@@ -89,12 +99,15 @@ fn statistics(network: &Network, x: &[Vec<Vec<f64>>]) -> Vec<f64> {
 }
 
 /// Principal axes of `x` by power iteration; checks the points of clean samples and the variances against them.
-fn fitted(x: &[Vec<f64>], clean: &[(usize, [f64; 3])], variance: &[f64; 3]) -> impl Fn(&Vec<f64>) -> [f64; 3] + use<> {
+fn fitted(
+    x: &[Vec<f64>],
+    clean: &[(usize, [f64; 3])],
+    variance: &[f64; 3],
+) -> impl Fn(&Vec<f64>) -> [f64; 3] + use<> {
     let (n, features) = (x.len() as f64, x[0].len());
     let mean: Vec<f64> = (0..features).map(|i| x.iter().map(|x| x[i]).sum::<f64>() / n).collect();
     let covariance = |i: usize, j: usize| x.iter().map(|x| (x[i] - mean[i]) * (x[j] - mean[j])).sum::<f64>();
-    let c: Vec<Vec<f64>> =
-        (0..features).map(|i| (0..features).map(|j| covariance(i, j)).collect()).collect();
+    let c: Vec<Vec<f64>> = (0..features).map(|i| (0..features).map(|j| covariance(i, j)).collect()).collect();
     let trace: f64 = (0..features).map(|i| c[i][i]).sum();
     let mut axes: Vec<Vec<f64>> = vec![];
     for d in 0..3 {

@@ -12,7 +12,8 @@ fn norms_are_roots_of_sums_of_squares() {
     let square = |values: &[f64]| values.iter().map(|v| v * v).sum::<f64>();
     let weights: Vec<f64> = (2..=4).map(|layer| square(network.weight(layer))).collect();
     // slow::network gives biases to W(2) and W(4): 7 and 3 of them.
-    let biases: f64 = network.layout().layers.iter().flat_map(|l| l.bias).map(|b| square(&network.params[b.range()])).sum();
+    let biases: f64 =
+        network.layout().layers.iter().flat_map(|l| l.bias).map(|b| square(&network.params[b.range()])).sum();
     assert!(biases > 0.0);
     let layers: Vec<f64> = weights.iter().map(|w| w.sqrt()).collect();
     assert_close("layers", &norms.layers, &layers, 1e-14, 0.0);
