@@ -16,6 +16,11 @@ mod common;
 mod data;
 #[cfg(feature = "download")]
 mod download;
+mod cones;
+mod data;
+#[cfg(feature = "download")]
+mod download;
+mod geometry;
 mod gram;
 mod host;
 mod idx;
@@ -29,11 +34,13 @@ mod network_file;
 mod network_names;
 mod network_refused;
 mod normals;
+mod norms;
 #[cfg(feature = "download")]
 mod npm;
 mod perceptron;
 mod phase;
 mod predict;
+mod projection;
 mod prune;
 mod rank_mass;
 mod reference;
