@@ -38,7 +38,6 @@ mod predict;
 mod projection;
 mod prune;
 mod rank_mass;
-mod reference;
 mod reference_analyses;
 mod report;
 mod rpd;
