@@ -1,11 +1,13 @@
-//! Products, passes and rank distributions of the deep network.
+//! Products, passes and analyses of the deep network.
 
 use crate::inputs::{BINS, CLASSES, OF_GEMM_A, OF_GEMM_B, OF_SIGNS, deep_network, hashed, split, uniform};
 use crate::{record_check, time};
 use criterion::Criterion;
+use netdyn::Result;
+use netdyn::analysis::{self, Options, Space};
 use netdyn::backend::cpu::Cpu;
 use netdyn::backend::{Activation, Backend, Field, Input, Labels, Linear, Part, PartMut, RankMass, Rows};
-use netdyn::model::{BnMode, Evaluator, Net, Samples, Start};
+use netdyn::model::{BnMode, Evaluator, Net, Network, Samples, Start, outcome};
 
 const SAMPLES: usize = 60_000;
 const WIDTH: usize = 512;
@@ -78,6 +80,51 @@ pub fn rpd_layer(criterion: &mut Criterion, cpu: &Cpu) {
         Ok(work)
     };
     time(criterion, case, (SAMPLES * WIDTH) as u64, make, rank);
+}
+
+/// Accuracy with the layers from l on replaced by their linear map, for every l, with and without offsets.
+pub fn lmap_curve(criterion: &mut Criterion, cpu: &Cpu) {
+    let case = ("lmap_curve", SAMPLES);
+    let curve = |(network, net, samples): &mut Work<'_>| {
+        let curve = analysis::lmap(net, network, samples, &Options::default())?;
+        Ok(curve.layers.iter().map(|layer| layer.accuracy).collect())
+    };
+    whole_analysis(criterion, cpu, case, curve);
+}
+
+/// Accuracy under noise at 20 amplitudes, 10 trials each, and the basin size that it brackets.
+pub fn basins(criterion: &mut Criterion, cpu: &Cpu) {
+    let amplitudes: Vec<f64> = (1..=20).map(|i| 0.05 * f64::from(i)).collect();
+    for (name, space) in [("basin_sample", Space::Sample), ("basin_weight", Space::Weight)] {
+        let options = Options { space, amplitudes: amplitudes.clone(), trials: 10, ..Options::default() };
+        let curve = |(network, net, samples): &mut Work<'_>| {
+            let basin = analysis::basin(net, network, samples, &options, &mut analysis::no_progress)?;
+            Ok(basin.curve.iter().map(|point| point.accuracy).collect())
+        };
+        whole_analysis(criterion, cpu, (name, 2_000), curve);
+    }
+}
+
+/// A network and samples that it labelled itself, so that its own accuracy is one.
+type Work<'b> = (Network, Net<'b, Cpu, f32>, Samples<Cpu>);
+
+/// Times an analysis, whose curve is the check.
+fn whole_analysis(
+    criterion: &mut Criterion,
+    cpu: &Cpu,
+    case: (&str, usize),
+    curve: impl Fn(&mut Work<'_>) -> Result<Vec<f64>>,
+) {
+    let make = || {
+        let network = deep_network();
+        let net = Net::new(cpu, &network)?;
+        let mut split = split(case.1);
+        split.labels = outcome(&net, &Samples::new(cpu, &split)?, case.1, BnMode::Eval)?.predicted;
+        let mut work = (network, net, Samples::new(cpu, &split)?);
+        record_check(case, &curve(&mut work)?);
+        Ok(work)
+    };
+    time(criterion, case, case.1 as u64, make, |work| curve(work).map(drop));
 }
 
 /// Gradient of every class's density, under the signs the peers use.

@@ -33,6 +33,8 @@ fn bench(cpu: &Cpu) -> Result<()> {
     analyses::gemm(criterion, cpu);
     analyses::forward(criterion, cpu);
     analyses::rpd_layer(criterion, cpu);
+    analyses::lmap_curve(criterion, cpu);
+    analyses::basins(criterion, cpu);
     operations::linear(criterion, cpu);
     operations::linear_backward(criterion, cpu);
     operations::normals(criterion, cpu);
@@ -41,18 +43,18 @@ fn bench(cpu: &Cpu) -> Result<()> {
     Ok(())
 }
 
-/// Times `run` as `group/size`, `flops` operations a call. What it works on is made once, and only if the command
+/// Times `run` as `group/size`, `amount` of work (operations or samples) a call. What it works on is made once, and only if the command
 /// line asks for this benchmark.
 fn time<T>(
     criterion: &mut Criterion,
     (group, size): (&str, usize),
-    flops: u64,
+    amount: u64,
     make: impl Fn() -> Result<T>,
     mut run: impl FnMut(&mut T) -> Result<()>,
 ) {
     let mut made = None;
     let mut group = criterion.benchmark_group(group);
-    group.throughput(Throughput::Elements(flops));
+    group.throughput(Throughput::Elements(amount));
     group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
         let work = made.get_or_insert_with(|| make().unwrap());
         bencher.iter(|| run(work).unwrap());

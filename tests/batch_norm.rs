@@ -5,7 +5,7 @@ use crate::reference::*;
 use netdyn::Error;
 use netdyn::backend::*;
 
-on_each_backend!(matches_definition, wrong_lengths);
+on_each_backend!(matches_definition, keeps_running_statistics_finite, wrong_lengths);
 
 fn matches_definition<B: Backend>(backend: &B) {
     for (rows, features) in [(2, 1), (31, 7), (5000, 200)] {
@@ -34,6 +34,20 @@ fn matches_definition<B: Backend>(backend: &B) {
             .collect();
         assert_close("running", &all(backend, &running), &want, 1e-14, 1e-15);
     }
+}
+
+fn keeps_running_statistics_finite<B: Backend>(backend: &B) {
+    let desc = BatchNorm { rows: 9, features: 2, eps: 1e-5, momentum: 0.5 };
+    let mean = backend.upload(&[f64::NAN, 3.0]).unwrap();
+    let var = backend.upload(&[1.0, f64::INFINITY]).unwrap();
+    let mut running = backend.upload(&[10.0, 1.0, 20.0, 2.0]).unwrap();
+    let mut inv_std = poisoned::<B, f64>(backend, 2);
+    let (mean_at, var_at) = (Span { start: 0, len: 2 }, Span { start: 2, len: 2 });
+    let moments = Moments { buf: &mut running, mean: mean_at, var: var_at };
+    let (mean, var) = (Part::new(&mean, 0, 2), Part::new(&var, 0, 2));
+    backend.batch_norm(desc, mean, var, PartMut::new(&mut inv_std, 0, 2), Some(moments)).unwrap();
+    let want = [10.0, 2.0, 0.5 * 20.0 + 0.5 * 9.0 / 8.0, 2.0];
+    assert_close("running", &all(backend, &running), &want, 1e-15, 0.0);
 }
 
 fn wrong_lengths<B: Backend>(backend: &B) {

@@ -177,7 +177,7 @@ pub fn without_shifts(network: &Network, statistics: &[f64]) -> (Network, Vec<f6
         for span in layer.bias.into_iter().chain(layer.norm.map(|norm| norm.beta)) {
             network.params[span.range()].fill(0.0);
         }
-        for [mean, _] in layer.stats {
+        if let Some([mean, _]) = layer.stats {
             statistics[mean.range()].fill(0.0);
         }
     }

@@ -1,48 +1,46 @@
 //! All integration tests, one program: one module per operation, analysis or command.
 
+mod common;
+mod host;
+mod reference;
+
+mod accuracy;
+mod activate;
+mod add_scaled;
 mod atomic;
 mod basin;
 mod basin_size;
-mod common;
-
+mod batch_norm;
 mod class_sums;
+mod cones;
+mod data;
+#[cfg(feature = "download")]
+mod download;
+mod geometry;
 mod gram;
+mod idx;
 mod linalg;
-mod network_file;
-mod normals;
-mod rank_mass;
+mod linear;
+mod linear_backward;
+mod lmap;
+mod loss;
+mod moments;
 mod network_file;
 mod network_names;
 mod network_refused;
-mod reference_analyses;
-mod accuracy;
-mod common;
-mod host;
-mod lmap;
+mod normals;
+mod norms;
+#[cfg(feature = "download")]
+mod npm;
 mod perceptron;
 mod phase;
+mod predict;
+mod projection;
 mod prune;
+mod rank_mass;
+mod reference_analyses;
+mod report;
 mod rpd;
 mod torch_start;
 mod trajectory;
-
-mod activate;
-mod add_scaled;
-mod batch_norm;
-mod data;
-#[cfg(feature = "download")]
-mod download;
-mod idx;
-mod linear;
-mod linear_backward;
-mod loss;
-mod predict;
-mod reference;
 mod update;
-mod data;
-#[cfg(feature = "download")]
-mod download;
-mod idx;
-#[cfg(feature = "download")]
-mod npm;
-mod report;

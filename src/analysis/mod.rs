@@ -7,7 +7,7 @@ mod basin;
 mod cones;
 mod document;
 mod geometry;
-mod linalg;
+pub mod linalg;
 mod lmap;
 mod norms;
 mod options;

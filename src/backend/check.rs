@@ -234,6 +234,21 @@ impl Activate {
         ];
         require("activate", self, &fits)
     }
+
+    /// Whether the arguments of [`Backend::moments`] fit.
+    pub(crate) fn check_moments<B: Backend, R: Real>(
+        &self,
+        input: &Input<'_, B, R>,
+        moments: &Moments<'_, B, R>,
+    ) -> Result<()> {
+        let &Activate { rows, features } = self;
+        let fits = [
+            ("sizes", rows * features > 0),
+            ("input", input.fits(rows, features)),
+            ("moments", moments.fits(features)),
+        ];
+        require("moments", self, &fits)
+    }
 }
 
 impl Normals {

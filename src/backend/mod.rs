@@ -234,7 +234,10 @@ pub trait Backend: Sync + Sized {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
     /// The CPU, with so many threads.
-    Cpu { threads: usize },
+    Cpu {
+        /// At least 1.
+        threads: usize,
+    },
 }
 
 /// Work for whichever backend the user chose: a generic closure, which Rust lacks.

@@ -3,10 +3,10 @@
 use plotters::backend::DrawingBackend;
 use plotters::style::{FontStyle, RGBColor};
 
-use super::scale::{Scale, Tick, superscript};
 use super::canvas::{Align, Canvas, Font, Pen};
 use super::clip::Frame;
 use super::plots::INK;
+use super::scale::{Scale, Tick, superscript};
 use crate::error::Result;
 use crate::store::Axis;
 
@@ -23,7 +23,7 @@ pub(super) fn fitting_ticks(scale: &Scale, width: f64) -> Vec<Tick> {
         let widest = labels.iter().map(|label| TICK.width(label)).fold(0.0, f64::max);
         (widest + 12.0) * labels.len().saturating_sub(1) as f64 <= width
     };
-    (2..=8).rev().map(|wanted| scale.ticks(wanted)).find(room).unwrap_or_else(|| scale.ticks(2))
+    (2..=6).rev().map(|wanted| scale.ticks(wanted)).find(room).unwrap_or_else(|| scale.ticks(2))
 }
 
 pub(super) fn widest(ticks: &[Tick]) -> f64 {

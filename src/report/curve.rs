@@ -3,10 +3,10 @@
 use plotters::backend::DrawingBackend;
 use plotters::style::RGBColor;
 
-use super::scale::Scale;
 use super::canvas::{Canvas, Pen, Point};
 use super::clip::Frame;
 use super::plots::INK;
+use super::scale::Scale;
 use crate::error::Result;
 use crate::store::{Figure, Series, Style};
 

@@ -1,7 +1,6 @@
 //! Tables, pictures and the page, drawn from stored figures. It computes no result and reads no network.
 
 mod axes;
-
 mod canvas;
 mod clip;
 mod curve;

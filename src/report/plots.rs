@@ -4,11 +4,11 @@ use plotters::backend::DrawingBackend;
 use plotters::style::{FontStyle, RGBColor};
 
 use super::axes::{LABEL, border, fitting_ticks, grid, right_y_axis, shrunk, widest, x_axis, y_axis};
-use super::scale::Scale;
 use super::canvas::{Align, Canvas, Font, Pen};
 use super::clip::Frame;
 use super::curve::{Curve, Look};
 use super::legend::{Entry, Legend};
+use super::scale::Scale;
 use crate::error::{Error, Result};
 use crate::store::{Figure, Series, Style};
 

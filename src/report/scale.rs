@@ -97,7 +97,8 @@ impl Scale {
                 .map(|(value, label)| Tick { at: at(value.log10() + shift), label: Some(label + &factor) })
                 .collect();
         }
-        let every = (inside as f64 / wanted).ceil().max(1.0) as i32;
+        // Powers of ten are short, so they may stand closer than decimal numbers.
+        let every = (inside as f64 / (1.5 * wanted)).ceil().max(1.0) as i32;
         let mut ticks = Vec::new();
         for decade in decades {
             let labelled = decade.rem_euclid(every) == 0;

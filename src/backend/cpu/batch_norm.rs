@@ -15,7 +15,11 @@ pub(super) fn batch_norm<R: Real>(
         *inv_std = R::of(1.0 / (var.wide() + desc.eps).sqrt());
     }
     if let Some(Moments { buf, mean: mean_at, var: var_at }) = running {
-        let blend = |old: R, new: f64| R::of((1.0 - desc.momentum) * old.wide() + desc.momentum * new);
+        // A batch that overflowed must not spoil the state before it, which training falls back on.
+        let blend = |old: R, new: f64| match new.is_finite() {
+            true => R::of((1.0 - desc.momentum) * old.wide() + desc.momentum * new),
+            false => old,
+        };
         for (running, mean) in buf[mean_at.range()].iter_mut().zip(mean) {
             *running = blend(*running, mean.wide());
         }

@@ -96,7 +96,7 @@ fn transpose<R: Real>(weight: &[R], outputs: usize, inputs: usize) -> Scratch<R>
 
 /// Mean and sum of squared deviations from it of each column of a panel, in two passes.
 #[inline(always)]
-fn panel_moments<R: Real>(z: &[R], mean: &mut [f64], squares: &mut [f64]) {
+pub(super) fn panel_moments<R: Real>(z: &[R], mean: &mut [f64], squares: &mut [f64]) {
     let outputs = mean.len();
     mean.fill(0.0);
     squares.fill(0.0);
@@ -115,7 +115,7 @@ fn panel_moments<R: Real>(z: &[R], mean: &mut [f64], squares: &mut [f64]) {
 
 /// Joins the panels in order: Chan, Golub & LeVeque, "Updating formulae and a pairwise algorithm for
 /// computing sample variances" (1979).
-fn combine<R: Real>(
+pub(super) fn combine<R: Real>(
     partial: &[f64],
     rows: usize,
     per_task: usize,

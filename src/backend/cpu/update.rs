@@ -24,7 +24,7 @@ pub(super) fn update<R: Real>(
     let pieces = params.par_chunks_mut(ELEMENTS_PER_TASK).zip(grads.par_chunks(ELEMENTS_PER_TASK));
     let firsts = first.par_chunks_mut(ELEMENTS_PER_TASK);
     match desc.optimizer {
-        Optimizer::Sgd { momentum } if momentum == 0.0 => {
+        Optimizer::Sgd { momentum: 0.0 } => {
             pieces.for_each(|(params, grads)| {
                 simd(
                     #[inline(always)]
