@@ -1,1 +1,96 @@
-//! TODO
+//! The command line: one file per verb. A verb reads its options, calls the library, and shows what comes back.
+
+mod common;
+mod console;
+mod data;
+mod doctor;
+mod lock;
+mod output;
+mod report;
+mod reproduce;
+mod shell;
+mod signals;
+
+use crate::Result;
+use clap::{Parser, Subcommand};
+use common::Common;
+use std::process::ExitCode;
+
+/// Trains fully connected networks and shows how they learn: rank distributions, linear maps, attraction basins.
+///
+/// Reproduces the figures of two papers, and measures any network file in the same way.
+#[derive(Debug, Parser)]
+#[command(name = "netdyn", version = VERSION, after_long_help = ABOUT_ALL, after_help = EXAMPLE)]
+#[command(arg_required_else_help = true, disable_help_subcommand = true)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Reproduce(reproduce::Reproduce),
+    Report(report::Report),
+    Data(data::Data),
+    Doctor(doctor::Doctor),
+    Completions(shell::Completions),
+    Man(shell::Man),
+}
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+const EXAMPLE: &str = "Example: netdyn reproduce A2 --out out";
+
+const ABOUT_ALL: &str = "\
+Environment:
+  NETDYN_CACHE          folder of the downloaded data sets (else the user's cache folder)
+  NETDYN_OFFLINE        if set, nothing is downloaded
+  RAYON_NUM_THREADS     threads where --threads does not say
+  CUDA_VISIBLE_DEVICES  cards to be seen
+  NO_COLOR              if set, no colours
+
+Exit codes:
+  0    done
+  1    failed while running (unwritable folder, full disk)
+  2    wrong usage or configuration
+  3    data or network file missing or corrupt
+  4    device unavailable or out of memory
+  5    training stopped on a value that is not finite
+  75   state saved, run the command again (SIGUSR1, --max-time)
+  130  interrupted (143: terminated), state saved
+
+Example: netdyn reproduce A2 --out out";
+
+/// Runs the program with the arguments of this process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(answer) => {
+            // Help or a usage error; a closed pipe is nothing to complain about here.
+            let _ = answer.print();
+            return ExitCode::from(answer.exit_code() as u8);
+        }
+    };
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::log(&format!("error: {error}"));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    signals::listen()?;
+    let common = &cli.common;
+    match cli.verb {
+        Verb::Reproduce(verb) => verb.run(common),
+        Verb::Report(verb) => verb.run(),
+        Verb::Data(verb) => verb.run(common),
+        Verb::Doctor(verb) => verb.run(common),
+        Verb::Completions(verb) => verb.run(),
+        Verb::Man(verb) => verb.run(),
+    }
+}

@@ -1,0 +1,150 @@
+//! The options common to all verbs, and what follows from them.
+
+use super::console::{Console, Level, Show};
+use crate::backend::Choice;
+use crate::data::{self, Source, Split, Which};
+use crate::{Error, Result};
+use clap::{Args, ValueEnum};
+use std::str::FromStr;
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Options common to all verbs")]
+pub struct Common {
+    /// Processor: auto, cpu, cuda or cuda:N; auto takes a card if one can be used, and says which.
+    #[arg(long, global = true, value_name = "DEVICE", default_value = "auto")]
+    device: Device,
+    /// Threads of the CPU [default: RAYON_NUM_THREADS, else all processors].
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Number type [default: f32]; the CPU offers f32 and f64.
+    #[arg(long, global = true)]
+    precision: Option<Precision>,
+    /// Key of every random number [default: 0].
+    #[arg(long, global = true, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Data set: mnist, fashion-mnist, sample (built in), or a folder with IDX files [default: mnist].
+    #[arg(long, global = true, value_name = "NAME|DIR")]
+    pub data: Option<String>,
+    /// Say nothing but errors.
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say more.
+    #[arg(long, short, global = true)]
+    verbose: bool,
+    /// Draw no progress bar.
+    #[arg(long, global = true)]
+    no_progress: bool,
+}
+
+/// `--device`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Device {
+    Auto,
+    Cpu,
+    Cuda,
+}
+
+impl FromStr for Device {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Device::Auto),
+            "cpu" => Ok(Device::Cpu),
+            "cuda" => Ok(Device::Cuda),
+            _ => match text.strip_prefix("cuda:").map(str::parse::<u32>) {
+                Some(Ok(_)) => Ok(Device::Cuda),
+                _ => Err("use auto, cpu, cuda or cuda:N".into()),
+            },
+        }
+    }
+}
+
+/// `--precision`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Precision {
+    /// 32 bits.
+    F32,
+    /// TensorFloat-32, on CUDA.
+    Tf32,
+    /// bfloat16, on CUDA.
+    Bf16,
+    /// 64 bits, on the CPU.
+    F64,
+    /// Plain 32-bit multiply-adds, on CUDA.
+    Simt,
+}
+
+impl Common {
+    /// The processor to work on.
+    ///
+    /// # Errors
+    /// [`Error::Device`] for a card, [`Error::Usage`] for a precision the processor does not have.
+    pub fn choice(&self) -> Result<Choice> {
+        if self.device == Device::Cuda {
+            return Err(Error::Device(
+                "--device cuda: this build has no CUDA kernels; use --device cpu or --device auto".into(),
+            ));
+        }
+        let name = self.precision_name();
+        if !["f32", "f64"].contains(&name.as_str()) {
+            let what = format!("--precision {name}: not offered by the CPU; use f32 or f64");
+            return Err(Error::Usage(what));
+        }
+        let threads = self.threads();
+        // What is counted on the host beside the engine keeps to the same number. A pool that is there already is as good.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+        Ok(Choice::Cpu { threads })
+    }
+
+    /// Threads of the CPU.
+    pub fn threads(&self) -> usize {
+        let all = || std::thread::available_parallelism().map_or(1, usize::from);
+        let wish = || std::env::var("RAYON_NUM_THREADS").ok()?.trim().parse().ok().filter(|&n: &usize| n > 0);
+        self.threads.map(usize::from).or_else(wish).unwrap_or_else(all)
+    }
+
+    /// `f32` where the user does not say.
+    pub fn precision_name(&self) -> String {
+        self.precision_given().unwrap_or_else(|| "f32".into())
+    }
+
+    /// As the user wrote it.
+    pub fn precision_given(&self) -> Option<String> {
+        Some(self.precision?.to_possible_value()?.get_name().to_owned())
+    }
+
+    /// The data set, MNIST where the user does not say.
+    pub fn source(&self) -> Result<Source> {
+        Source::parse(self.data.as_deref().unwrap_or("mnist"))
+    }
+
+    /// Where progress is shown.
+    pub fn console(&self) -> Console {
+        let level = match (self.quiet, self.verbose) {
+            (true, _) => Level::Quiet,
+            (_, true) => Level::Verbose,
+            _ => Level::Normal,
+        };
+        Console::new(level, if self.no_progress { Show::Lines } else { Show::Bar })
+    }
+
+    /// The line that says which processor was chosen.
+    pub fn device_line(&self) -> String {
+        let why = if self.device == Device::Auto { " (auto: this build has no CUDA kernels)" } else { "" };
+        format!("device: cpu, {} threads{why}", self.threads())
+    }
+}
+
+/// Loads a split and says so.
+pub fn load(source: &Source, which: Which, console: &Console) -> Result<Split> {
+    let split = data::load(source, which, console)?;
+    console.detail(&format!(
+        "{source} {which}: {} samples of {} pixels, SHA-256 {} and {}",
+        split.len(),
+        split.pixels,
+        split.sha256[0],
+        split.sha256[1]
+    ));
+    Ok(split)
+}
