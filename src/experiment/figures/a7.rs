@@ -234,7 +234,8 @@ fn noisy(dir: &RunDir, i: usize) -> Result<Vec<(f64, f64)>> {
 }
 
 fn grokking_mark(dirs: &[RunDir]) -> Result<Vec<Mark>> {
-    let steps: Vec<f64> = Course::all(dirs)?.iter().map(Course::grokking).collect();
+    let Some(courses) = Course::grokked(dirs)? else { return Ok(vec![]) };
+    let steps: Vec<f64> = courses.iter().map(|(_, at)| *at).collect();
     Ok(vec![Mark { x: Estimate::of(&steps).mean, label: "grokking".into() }])
 }
 

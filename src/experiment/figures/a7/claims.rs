@@ -37,11 +37,22 @@ pub(super) fn groks(dirs: &[RunDir]) -> Result<Claim> {
     ))
 }
 
+/// The verdict where a run has not generalised: nothing before or after grokking can be compared.
+fn no_grokking(statement: Statement) -> Claim {
+    let ours = "the test accuracy has not risen by the last step".into();
+    statement.decided(Verdict::Undecided, ours, "needs a run long enough to grok")
+}
+
 pub(super) fn jump(dirs: &[RunDir]) -> Result<Claim> {
-    let courses = Course::all(dirs)?;
+    let statement = Statement {
+        id: "13b",
+        text: "Both basins jump (at least threefold within half a decade of steps) at grokking.",
+        paper: Some("abrupt increase of both"),
+    };
+    let Some(courses) = Course::grokked(dirs)? else { return Ok(no_grokking(statement)) };
     // Largest growth within half a decade of steps that overlaps grokking.
-    let growth = |course: &Course, sizes: &[(f64, f64)]| -> f64 {
-        let (at, width) = (course.grokking(), 10f64.sqrt());
+    let growth = |at: f64, sizes: &[(f64, f64)]| -> f64 {
+        let width = 10f64.sqrt();
         let mut best = 0.0f64;
         for (from, small) in sizes {
             for (to, large) in sizes {
@@ -52,15 +63,10 @@ pub(super) fn jump(dirs: &[RunDir]) -> Result<Claim> {
         }
         best
     };
-    let sample: Vec<f64> = courses.iter().map(|c| growth(c, &c.sample)).collect();
-    let weight: Vec<f64> = courses.iter().map(|c| growth(c, &c.weight)).collect();
+    let sample: Vec<f64> = courses.iter().map(|(c, at)| growth(*at, &c.sample)).collect();
+    let weight: Vec<f64> = courses.iter().map(|(c, at)| growth(*at, &c.weight)).collect();
     let found: Vec<bool> = sample.iter().zip(&weight).map(|(s, w)| *s >= 3.0 && *w >= 3.0).collect();
-    Ok(Statement {
-        id: "13b",
-        text: "Both basins jump (at least threefold within half a decade of steps) at grokking.",
-        paper: Some("abrupt increase of both"),
-    }
-    .decided(
+    Ok(statement.decided(
         of_seeds(&found),
         format!(
             "sample space ×{}, weight space ×{}",
@@ -72,51 +78,52 @@ pub(super) fn jump(dirs: &[RunDir]) -> Result<Claim> {
 }
 
 pub(super) fn magnitude(dirs: &[RunDir]) -> Result<Claim> {
-    let courses = Course::all(dirs)?;
-    let before: Vec<f64> = courses
-        .iter()
-        .filter_map(|c| {
-            let before = c.before();
-            let (first, last) = (c.step[*before.first()?], c.step[*before.last()?]);
-            let inside = c.sample.iter().filter(|(step, _)| (first..=last).contains(step));
-            inside.map(|(_, size)| *size).min_by(f64::total_cmp)
-        })
-        .collect();
-    let after: Vec<f64> = courses.iter().filter_map(|c| c.sample.last().map(|(_, size)| *size)).collect();
     let statement = Statement {
         id: "13c",
         text: "The sample basin is of order 1e-2 before grokking and above 1e-1 after.",
         paper: Some("1e-2 before, above 1e-1 after"),
     };
-    let ours = |before: &[f64]| {
-        format!("{} before, {} after", Estimate::of(before).text(3), Estimate::of(&after).text(3))
+    let Some(courses) = Course::grokked(dirs)? else { return Ok(no_grokking(statement)) };
+    let smallest = |(course, at): &(Course, f64)| {
+        let before = course.before(*at);
+        let (first, last) = (course.step[*before.first()?], course.step[*before.last()?]);
+        let inside = course.sample.iter().filter(|(step, _)| (first..=last).contains(step));
+        inside.map(|(_, size)| *size).min_by(f64::total_cmp)
     };
-    let reason = "before: smallest while memorised, up to half a decade before grokking, order 1e-2 means 10^-2.5 to \
-                  10^-1.5; after: at the last step";
-    if before.len() < courses.len() {
-        return Ok(statement.decided(Verdict::Undecided, "no basin measured before grokking".into(), reason));
-    }
+    let before: Option<Vec<f64>> = courses.iter().map(smallest).collect();
+    let after: Option<Vec<f64>> = courses.iter().map(|(c, _)| Some(c.sample.last()?.1)).collect();
+    let Some((before, after)) = before.zip(after) else {
+        let ours = "no basin could be measured before grokking".into();
+        return Ok(statement.decided(Verdict::Undecided, ours, "the training accuracy was below 50 %"));
+    };
     let order = |size: f64| (10f64.powf(-2.5)..10f64.powf(-1.5)).contains(&size);
     let found: Vec<bool> = before.iter().zip(&after).map(|(b, a)| order(*b) && *a > 0.1).collect();
-    Ok(statement.decided(of_seeds(&found), ours(&before), reason))
+    Ok(statement.decided(
+        of_seeds(&found),
+        format!("{} before, {} after", Estimate::of(&before).text(3), Estimate::of(&after).text(3)),
+        "before: smallest while memorised, up to half a decade before grokking, of order 1e-2 if between 10^-2.5 and \
+         10^-1.5; after: at the last step",
+    ))
 }
 
 pub(super) fn flat_before(dirs: &[RunDir]) -> Result<Claim> {
-    let courses = Course::all(dirs)?;
-    let largest: Vec<f64> = courses
-        .iter()
-        .map(|c| {
-            let values = c.before().into_iter().flat_map(|i| c.gradients.iter().map(move |g| g[i].abs()));
-            values.fold(0.0, f64::max)
-        })
-        .collect();
-    let found: Vec<bool> = largest.iter().map(|value| *value < 0.1).collect();
-    Ok(Statement {
+    let statement = Statement {
         id: "13a",
         text: "Before grokking both RPD gradients are small (below 0.1).",
         paper: Some("consistently small"),
-    }
-    .decided(
+    };
+    let Some(courses) = Course::grokked(dirs)? else { return Ok(no_grokking(statement)) };
+    let largest = |(course, at): &(Course, f64)| {
+        let before = course.before(*at).into_iter();
+        let values = before.flat_map(|i| course.gradients.iter().map(move |g| g[i].abs()));
+        values.max_by(f64::total_cmp)
+    };
+    let Some(largest) = courses.iter().map(largest).collect::<Option<Vec<f64>>>() else {
+        let ours = "no probe lies between memorising and grokking".into();
+        return Ok(statement.decided(Verdict::Undecided, ours, "needs a delay of half a decade of steps"));
+    };
+    let found: Vec<bool> = largest.iter().map(|value| *value < 0.1).collect();
+    Ok(statement.decided(
         of_seeds(&found),
         format!("largest gradient before grokking {}", Estimate::of(&largest).text(3)),
         "largest magnitude while memorised, up to half a decade before grokking, against 0.1",
@@ -124,58 +131,49 @@ pub(super) fn flat_before(dirs: &[RunDir]) -> Result<Claim> {
 }
 
 pub(super) fn peak_together(dirs: &[RunDir]) -> Result<Claim> {
-    let courses = Course::all(dirs)?;
-    let peak = |c: &Course, layer: usize| {
-        let best = (0..c.step.len()).max_by(|a, b| c.gradients[layer][*a].total_cmp(&c.gradients[layer][*b]));
-        best.map_or((0.0, 0.0), |i| (c.step[i], c.gradients[layer][i]))
-    };
-    let found: Vec<bool> = courses
-        .iter()
-        .map(|c| {
-            (0..2).all(|layer| {
-                let (step, height) = peak(c, layer);
-                let near = (step / c.grokking()).log10().abs() <= 0.5;
-                let falls = c.gradients[layer].last().is_some_and(|end| *end < 0.95 * height);
-                near && falls
-            })
-        })
-        .collect();
-    let peaks = |layer: usize| Estimate::of(&courses.iter().map(|c| peak(c, layer).0).collect::<Vec<_>>());
-    let middle = Estimate::of(&courses.iter().map(Course::grokking).collect::<Vec<_>>());
-    Ok(Statement {
+    let statement = Statement {
         id: "13d",
         text: "Both RPD gradients peak at grokking, then fall.",
         paper: Some("peak simultaneously"),
-    }
-    .decided(
+    };
+    let Some(courses) = Course::grokked(dirs)? else { return Ok(no_grokking(statement)) };
+    let peak = |course: &Course, layer: usize| {
+        let gradients = &course.gradients[layer];
+        let best = (0..gradients.len()).max_by(|a, b| gradients[*a].total_cmp(&gradients[*b])).unwrap_or(0);
+        (course.step[best], gradients[best])
+    };
+    let peaks_and_falls = |(course, at): &(Course, f64)| {
+        (0..2).all(|layer| {
+            let (step, height) = peak(course, layer);
+            let near = (step / at).log10().abs() <= 0.5;
+            near && course.gradients[layer].last().is_some_and(|end| *end < 0.95 * height)
+        })
+    };
+    let found: Vec<bool> = courses.iter().map(peaks_and_falls).collect();
+    let peaks =
+        |layer| Estimate::of(&courses.iter().map(|(c, _)| peak(c, layer).0).collect::<Vec<_>>()).text(0);
+    let middle = Estimate::of(&courses.iter().map(|(_, at)| *at).collect::<Vec<_>>());
+    Ok(statement.decided(
         of_seeds(&found),
-        format!(
-            "peaks at steps {} and {}, grokking at {}",
-            peaks(0).text(0),
-            peaks(1).text(0),
-            middle.text(0)
-        ),
+        format!("peaks at steps {} and {}, grokking at {}", peaks(0), peaks(1), middle.text(0)),
         "each peak within half a decade of grokking, and the end at least 5 % below it",
     ))
 }
 
 pub(super) fn norm_first(dirs: &[RunDir]) -> Result<Claim> {
-    let courses = Course::all(dirs)?;
-    let left: Vec<f64> = courses
-        .iter()
-        .map(|c| {
-            let at = c.grokking();
-            let i = c.step.iter().position(|step| *step >= at).unwrap_or(0);
-            c.norm[i] / c.norm[0]
-        })
-        .collect();
-    let found: Vec<bool> = left.iter().map(|share| *share < 0.5).collect();
-    Ok(Statement {
+    let statement = Statement {
         id: "13e",
         text: "The weight norm falls before grokking.",
         paper: Some("rapidly shrinks just before"),
-    }
-    .decided(
+    };
+    let Some(courses) = Course::grokked(dirs)? else { return Ok(no_grokking(statement)) };
+    let left = |(course, at): &(Course, f64)| {
+        let i = course.step.iter().position(|step| step >= at).unwrap_or(0);
+        course.norm[i] / course.norm[0]
+    };
+    let left: Vec<f64> = courses.iter().map(left).collect();
+    let found: Vec<bool> = left.iter().map(|share| *share < 0.5).collect();
+    Ok(statement.decided(
         of_seeds(&found),
         format!("at grokking {} of the initial norm is left", Estimate::of(&left).text(2)),
         "less than half of the initial norm is left at grokking",

@@ -30,31 +30,36 @@ impl Course {
         })
     }
 
+    /// One per seed.
     pub fn all(dirs: &[RunDir]) -> Result<Vec<Course>> {
         dirs.iter().map(Course::of).collect()
     }
 
-    /// First step at which a curve has come half the way from its lowest value before to its final value.
+    /// One per seed with the step at which it groks; none if any does not.
+    pub fn grokked(dirs: &[RunDir]) -> Result<Option<Vec<(Course, f64)>>> {
+        let courses = Course::all(dirs)?;
+        Ok(courses.into_iter().map(|course| course.grokking().map(|at| (course, at))).collect())
+    }
+
+    /// First step at which a curve reaches half of its final value.
     pub fn half(&self, curve: &[f64]) -> f64 {
         let half = curve.last().copied().unwrap_or(0.0) / 2.0;
         let at = curve.iter().position(|value| *value >= half).unwrap_or(0);
         self.step[at]
     }
 
-    /// The step at which the test accuracy rises fastest per decade after the training set is memorised: the
-    /// middle of grokking.
-    pub fn grokking(&self) -> f64 {
-        let memorised = self.train.iter().position(|train| *train >= 0.9).unwrap_or(0);
+    /// The middle of grokking: the first step after the training set is memorised at which the test accuracy
+    /// has come half the way to its highest value. None if it rises by less than 0.3.
+    pub fn grokking(&self) -> Option<f64> {
+        let memorised = self.train.iter().position(|train| *train >= 0.9)?;
         let (low, high) = (self.test[memorised], self.test.iter().copied().fold(0.0, f64::max));
-        let middle = (low + high) / 2.0;
-        let after = (memorised..self.step.len()).find(|&i| self.test[i] >= middle);
-        self.step[after.unwrap_or(self.step.len() - 1)]
+        let middle = (memorised..self.step.len()).find(|&i| self.test[i] >= (low + high) / 2.0)?;
+        (high - low >= 0.3).then(|| self.step[middle])
     }
 
-    /// Indices of the probes before grokking begins: memorised, and at least half a decade before its middle.
-    pub fn before(&self) -> Vec<usize> {
+    /// Indices of the probes before grokking at `at`: memorised, and at least half a decade before it.
+    pub fn before(&self, at: f64) -> Vec<usize> {
         let memorised = self.train.iter().position(|train| *train >= 0.9).unwrap_or(0);
-        let end = self.grokking() / 10f64.sqrt();
-        (memorised..self.step.len()).filter(|&i| self.step[i] <= end).collect()
+        (memorised..self.step.len()).filter(|&i| self.step[i] <= at / 10f64.sqrt()).collect()
     }
 }
