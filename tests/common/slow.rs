@@ -160,7 +160,7 @@ pub fn normal(seed: u64, row: usize, col: usize, trial: usize, stream: usize) ->
     let pair = col % 4 / 2 * 2;
     let (radius, angle) =
         ((-2.0 * unit(word[pair]).ln()).sqrt(), 2.0 * std::f64::consts::PI * unit(word[pair + 1]));
-    if col % 2 == 0 { radius * angle.cos() } else { radius * angle.sin() }
+    if col.is_multiple_of(2) { radius * angle.cos() } else { radius * angle.sin() }
 }
 
 fn philox(key: u64, mut x: [u32; 4]) -> [u32; 4] {
