@@ -1,15 +1,19 @@
 //! The command line: one file per verb. A verb reads its options, calls the library, and shows what comes back.
 
+mod analyze;
 mod common;
 mod console;
 mod data;
 mod doctor;
 mod lock;
 mod output;
+mod prune;
 mod report;
 mod reproduce;
 mod shell;
 mod signals;
+mod table;
+mod train;
 
 use crate::Result;
 use clap::{Parser, Subcommand};
@@ -32,6 +36,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Reproduce(reproduce::Reproduce),
+    Train(train::Train),
+    Analyze(Box<analyze::Analyze>),
+    Prune(prune::Prune),
     Report(report::Report),
     Data(data::Data),
     Doctor(doctor::Doctor),
@@ -87,6 +94,9 @@ fn run(cli: Cli) -> Result<()> {
     let common = &cli.common;
     match cli.verb {
         Verb::Reproduce(verb) => verb.run(common),
+        Verb::Train(verb) => verb.run(common),
+        Verb::Analyze(verb) => verb.run(common),
+        Verb::Prune(verb) => verb.run(common),
         Verb::Report(verb) => verb.run(),
         Verb::Data(verb) => verb.run(common),
         Verb::Doctor(verb) => verb.run(common),
