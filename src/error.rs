@@ -15,10 +15,20 @@ pub enum Error {
     Usage(String),
     /// A data set or network file that is missing or corrupt: exit code 3.
     #[error("{}: {what}", file.display())]
-    File { file: PathBuf, what: String },
+    File {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong, where in the file, and what to do.
+        what: String,
+    },
     /// Buffers that do not fit the description of an operation: a defect of the caller, exit code 1.
     #[error("{op}: {what}")]
-    Shape { op: &'static str, what: String },
+    Shape {
+        /// Name of the operation.
+        op: &'static str,
+        /// Description and lengths.
+        what: String,
+    },
     /// A device that is absent, unusable or out of memory: exit code 4.
     #[error("{0}")]
     Device(String),
@@ -27,16 +37,37 @@ pub enum Error {
         "training stopped at step {step}: {tensor} of layer {layer} is not finite; {kept}; \
          lower train.lr or check the input scaling"
     )]
-    NonFinite { step: u64, layer: usize, tensor: String, kept: String },
+    NonFinite {
+        /// The update that was not done.
+        step: u64,
+        /// Number of the layer, as in the papers.
+        layer: usize,
+        /// What in the layer.
+        tensor: String,
+        /// Where the last good state is.
+        kept: String,
+    },
     /// Something went wrong while reading or writing: exit code 1.
     #[error("cannot {doing} {}: {source}{}", path.display(), remedy(source))]
-    Io { doing: &'static str, path: PathBuf, source: std::io::Error },
+    Io {
+        /// A verb: read, write, create.
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
     /// The state is saved and the same command continues: exit code 75.
     #[error("{0}")]
     Again(String),
     /// A signal ended the run after its state was saved: exit code 128 + signal.
     #[error("stopped by signal {signal}; {saved}")]
-    Interrupted { signal: i32, saved: String },
+    Interrupted {
+        /// Its number.
+        signal: i32,
+        /// What was saved, and how to go on.
+        saved: String,
+    },
     /// Anything else that failed while running: exit code 1.
     #[error("{0}")]
     Failed(String),

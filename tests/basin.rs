@@ -75,8 +75,7 @@ fn predictions(network: &Network, split: &Split, options: &Options, trial: usize
             (slow::noisy_inputs(split, network.input, options.seed, trial, sigma), network.params.clone())
         }
         Space::Weight => {
-            let absolute = (options.scaling == Scaling::Absolute).then_some(());
-            let params = slow::noisy_params(network, options.seed, trial, sigma, absolute);
+            let params = slow::noisy_params(network, options.seed, trial, sigma, options.scaling);
             (slow::inputs(split, network.input), params)
         }
     };

@@ -110,7 +110,7 @@ fn fitted(
     let c: Vec<Vec<f64>> = (0..features).map(|i| (0..features).map(|j| covariance(i, j)).collect()).collect();
     let trace: f64 = (0..features).map(|i| c[i][i]).sum();
     let mut axes: Vec<Vec<f64>> = vec![];
-    for d in 0..3 {
+    for &variance in variance {
         let mut v: Vec<f64> = (0..features).map(|i| 1.0 + (i as f64).cos()).collect();
         let mut value = 0.0;
         for _ in 0..5_000 {
@@ -124,7 +124,7 @@ fn fitted(
         }
         let largest = v.iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap();
         axes.push(v.iter().map(|v| v * largest.signum()).collect());
-        assert_close("variance", &[variance[d]], &[value / trace], 1e-9, 0.0);
+        assert_close("variance", &[variance], &[value / trace], 1e-9, 0.0);
     }
     let place = move |x: &Vec<f64>| -> [f64; 3] {
         std::array::from_fn(|d| (0..x.len()).map(|i| axes[d][i] * (x[i] - mean[i])).sum())

@@ -44,6 +44,7 @@ mod rank_mass;
 mod reference_analyses;
 mod report;
 mod rpd;
+mod tidy;
 mod torch_start;
 mod trajectory;
 mod update;

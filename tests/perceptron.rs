@@ -15,7 +15,7 @@ on_each_backend!(
     a_linear_network_is_its_own_perceptron,
     the_solution_has_minimum_norm,
     the_limit_bounds_the_fit,
-    matches_numpy,
+    f32_matches_numpy,
 );
 
 fn fitted<B: Backend>(
@@ -48,7 +48,7 @@ fn matches_the_normal_equations<B: Backend>(backend: &B) {
         (Activation::Sigmoid, true, BnMode::Batch),
         (Activation::Gelu, true, BnMode::Eval),
     ] {
-        let network = host::network(4, &alive(&[7, 6, 5, 4], activation, norm));
+        let network = host::network(4, &host::spec(&[7, 6, 5, 4], activation, true, norm));
         let network = without_zero_gammas(network);
         let options = Options { bn, ..Options::default() };
         let pass = host::forward(&network, &split, bn);
@@ -70,7 +70,8 @@ fn matches_the_normal_equations<B: Backend>(backend: &B) {
 
 fn each_set_has_its_own_statistics<B: Backend>(backend: &B) {
     let (fit, measure) = (host::split(13, 80, 7, 3, 3), host::split(14, 57, 7, 3, 3));
-    let network = without_zero_gammas(host::network(15, &alive(&[7, 6, 5, 3], Activation::Tanh, true)));
+    let network =
+        without_zero_gammas(host::network(15, &host::spec(&[7, 6, 5, 3], Activation::Tanh, true, true)));
     let options = Options { bn: BnMode::Batch, ..Options::default() };
     let maps = fitted(backend, &network, &fit, &[2, 3], &options);
     let pass = host::forward(&network, &measure, BnMode::Batch);
@@ -106,16 +107,16 @@ fn the_solution_has_minimum_norm<B: Backend>(backend: &B) {
         assert_close("constant pixel", &[weights[2]], &[0.0], 0.0, 1e-9);
         assert_close("equal pixels", &[weights[5]], &[weights[1]], 1e-9, 1e-9);
     }
-    // The residual of a least-squares fit is orthogonal to every feature and to the constant.
-    let fit = apply(map, &pass.x[0]);
-    for k in 0..3 {
-        let residual = |row: usize| fit[row][k] - pass.logits()[row][k];
-        let sum: f64 = (0..30).map(residual).sum();
-        assert_close("residual", &[sum], &[0.0], 0.0, 1e-9);
-        for feature in 0..8 {
-            let along: f64 = (0..30).map(|row| residual(row) * pass.x[0][row][feature]).sum();
-            assert_close("residual along a feature", &[along], &[0.0], 0.0, 1e-8);
-        }
+    // The residual of a least-squares fit is orthogonal to the constant and to every feature.
+    let fit = apply(map, &pass.x[0]).concat();
+    let residual: Vec<f64> = fit.iter().zip(pass.logits().concat()).map(|(fit, logit)| fit - logit).collect();
+    let along = |feature: &dyn Fn(usize) -> f64| -> Vec<f64> {
+        (0..3).map(|k| (0..30).map(|row| residual[row * 3 + k] * feature(row)).sum()).collect()
+    };
+    assert_close("mean residual", &along(&|_| 1.0), &[0.0; 3], 0.0, 1e-9);
+    for feature in 0..8 {
+        let along = along(&|row| pass.x[0][row][feature]);
+        assert_close("residual along a feature", &along, &[0.0; 3], 0.0, 1e-8);
     }
 
     // Fewer samples than features: the fit is exact, and lies in the span of the centred samples.
@@ -155,7 +156,8 @@ fn the_limit_bounds_the_fit<B: Backend>(backend: &B) {
     assert!(matches!(error, Error::Usage(_)), "{error}");
 }
 
-fn matches_numpy<B: Backend>(backend: &B) {
+/// f64 is judged in `reference_analyses`.
+fn f32_matches_numpy<B: Backend>(backend: &B) {
     let stored = host::stored();
     for bn in [BnMode::Eval, BnMode::Batch] {
         let options = Options { bn, ..Options::default() };
@@ -168,16 +170,10 @@ fn matches_numpy<B: Backend>(backend: &B) {
                 .collect();
             let accuracies =
                 |curve: PruningCurve| curve.layers.iter().map(|l| l.accuracy).collect::<Vec<_>>();
-            let wide = curve::<B, f64>(backend, &stored.network, [&stored.train, measure], &options);
-            assert_close(name, &accuracies(wide), &want, 0.0, 1e-5);
             let narrow = curve::<B, f32>(backend, &stored.network, [&stored.train, measure], &options);
             assert_close(name, &accuracies(narrow), &want, 0.0, 0.005);
         }
     }
-}
-
-fn alive(widths: &[usize], activation: Activation, norm: bool) -> netdyn::model::Spec {
-    host::spec(widths, activation, true, norm)
 }
 
 /// A neuron with γ = 0 is constant, and the normal equations singular.
@@ -207,9 +203,8 @@ fn eliminate(x: &Table, y: &Table) -> LinearMap {
         system.swap(i, pivot);
         for j in (0..size).filter(|j| *j != i) {
             let factor = system[j][i] / system[i][i];
-            for c in i..size + targets {
-                system[j][c] -= factor * system[i][c];
-            }
+            let pivot = system[i].clone();
+            system[j].iter_mut().zip(&pivot).for_each(|(value, above)| *value -= factor * above);
         }
     }
     let solution = |i: usize, k: usize| system[i][size + k] / system[i][i];

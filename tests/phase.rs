@@ -6,7 +6,7 @@ use netdyn::analysis::{LearningPhase, Options, Phase, learning_phase, phase};
 use netdyn::backend::Backend;
 use netdyn::model::{BnMode, Net, Samples};
 
-on_each_backend!(of_a_network);
+on_each_backend!(a_network_is_judged_by_all_its_layers);
 
 #[test]
 fn every_branch() {
@@ -40,21 +40,12 @@ fn ties_share_their_mean_rank() {
     assert_eq!(phase(&[0.3, 0.2, 0.3, 0.2]), Some(Phase::Mixed));
 }
 
-#[test]
-fn numpys_cases_and_names() {
-    let results = host::stored().results;
-    for case in results["phase_cases"].as_array().unwrap() {
-        let gradients = host::numbers(&case["gradients"]);
-        assert_eq!(serde_json::to_value(phase(&gradients)).unwrap(), case["phase"], "{gradients:?}");
-    }
-}
-
-fn of_a_network<B: Backend>(backend: &B) {
+/// The phase is that of all layers, whichever are named.
+fn a_network_is_judged_by_all_its_layers<B: Backend>(backend: &B) {
     let stored = host::stored();
     let net = Net::<B, f64>::new(backend, &stored.network).unwrap();
     let samples = Samples::new(backend, &stored.train).unwrap();
     for bn in [BnMode::Eval, BnMode::Batch] {
-        // The phase is that of all layers, whichever are named.
         let options = Options { bn, layers: Some(vec![3]), ..Options::default() };
         let LearningPhase { phase, gradients } =
             learning_phase(&net, &stored.network, &samples, &options).unwrap();

@@ -4,13 +4,16 @@
 use crate::common::{assert_close, cpu};
 use netdyn::analysis::{self, Detail, Options, Scaling, Space};
 use netdyn::backend::cpu::Cpu;
-use netdyn::data::{self, Source, Which};
+use netdyn::data::{self, Source, Split, Which};
 use netdyn::model::file::{ReadOptions, read};
 use netdyn::model::{BnMode, Net, Network, Samples};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::Path;
 
+/// Samples the reference takes of either split.
+const TRAIN: usize = 500;
+const TEST: usize = 300;
 const MODES: [BnMode; 2] = [BnMode::Eval, BnMode::Batch];
 
 #[test]
@@ -119,6 +122,51 @@ fn attraction_basins() {
     });
 }
 
+#[test]
+fn class_geometry() {
+    with_network(|case| {
+        for bn in MODES {
+            let got = analysis::geometry(&case.net, &case.train, &options(bn)).unwrap();
+            agree(&format!("geometry {}", bn.name()), &value(&got), &case.want["geometry"][bn.name()]);
+        }
+    });
+}
+
+#[test]
+fn weight_norms() {
+    with_network(|case| agree("norms", &value(analysis::norms(&case.network)), &case.want["norms"]));
+}
+
+#[test]
+fn projections_and_their_overlap() {
+    with_network(|case| {
+        for bn in MODES {
+            let [train, test] = [&case.train, &case.test]
+                .map(|samples| analysis::project(&case.net, &case.network, samples, &options(bn)).unwrap());
+            for (split, got) in [("train", &train), ("test", &test)] {
+                let want = &case.want["project"][bn.name()][split];
+                let mut got = value(got);
+                for key in ["coordinates", "labels", "predicted"] {
+                    got[key].as_array_mut().unwrap().truncate(want[key].as_array().unwrap().len());
+                }
+                agree(&format!("project {} {split}", bn.name()), &got, want);
+            }
+            let overlap = analysis::region_overlap(&train, &test);
+            let shares: Vec<_> = overlap.iter().map(|class| class.overlap).collect();
+            agree(&format!("overlap {}", bn.name()), &value(shares), &case.want["overlap"][bn.name()]);
+        }
+    });
+}
+
+#[test]
+fn distance_from_test_to_training_samples() {
+    with_network(|case| {
+        let [train, test] = [sample(Which::Train, TRAIN), sample(Which::Test, TEST)];
+        let got = value(analysis::test_train_distance(&train, &test));
+        agree("distance", &got, &case.want["test_train_distance"]);
+    });
+}
+
 /// The network, the samples and the reference's results.
 struct Case<'b> {
     network: Network,
@@ -141,19 +189,20 @@ fn with_network(test: impl FnOnce(&Case<'_>) + Send) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/analysis");
     cpu(|cpu| {
         let (network, _) = read(&folder.join("net.safetensors"), &ReadOptions::default()).unwrap();
-        let samples = |which, count| {
-            let split = data::load(&Source::Named("sample".into()), which, &()).unwrap();
-            Samples::new(cpu, &split.first(count)).unwrap()
-        };
+        let samples = |which, count| Samples::new(cpu, &sample(which, count)).unwrap();
         let results = std::fs::read_to_string(folder.join("results.json")).unwrap();
         test(&Case {
             net: Net::new(cpu, &network).unwrap(),
             network,
-            train: samples(Which::Train, 500),
-            test: samples(Which::Test, 300),
+            train: samples(Which::Train, TRAIN),
+            test: samples(Which::Test, TEST),
             want: serde_json::from_str(&results).unwrap(),
         });
     });
+}
+
+fn sample(which: Which, count: usize) -> Split {
+    data::load(&Source::Named("sample".into()), which, &()).unwrap().first(count)
 }
 
 /// The reference's choices.

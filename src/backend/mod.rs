@@ -249,10 +249,9 @@ pub trait Job {
 }
 
 /// The only place in the crate that asks which backend it is.
-pub fn with<J: Job>(choice: Choice, job: J) -> Result<J::Output>
+pub fn with<J>(choice: Choice, job: J) -> Result<J::Output>
 where
-    J: Send,
-    J::Output: Send,
+    J: Job<Output: Send> + Send,
 {
     match choice {
         Choice::Cpu { threads } => cpu::Cpu::new(threads)?.install(|cpu| job.run(cpu)),

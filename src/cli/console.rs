@@ -76,7 +76,7 @@ impl Console {
 
     /// How far work is whose size may still grow.
     pub fn at(&self, what: &str, done: u64, total: u64) {
-        if !self.work().as_ref().is_some_and(|work| work.what == what) {
+        if self.work().as_ref().is_none_or(|work| work.what != what) {
             self.begin(what, total);
         }
         if let Some(work) = &mut *self.work() {

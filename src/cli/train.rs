@@ -7,7 +7,7 @@ use super::output;
 use crate::data::{Source, Split, Which, folder};
 use crate::experiment::train;
 use crate::model::Layout;
-use crate::store::{Manifest, RunDir};
+use crate::store::{Manifest, Metrics, RunDir};
 use crate::train::{Config, Control, Data, flops, measured_speed, memory};
 use crate::{Error, Result};
 use clap::Args;
@@ -220,7 +220,7 @@ fn plan(config: &Config, samples: usize, done: u64) -> String {
 
 /// How good the network is, how long it took, where it is.
 fn summary(manifest: &Manifest, dir: &RunDir) -> Result<String> {
-    let (columns, rows) = dir.metrics()?;
+    let Metrics { columns, rows } = dir.metrics()?;
     let last = |name: &str| {
         let column = columns.iter().position(|column| column == name)?;
         rows.iter().rev().find_map(|row| *row.get(column)?)

@@ -58,7 +58,7 @@ pub fn network<R: Real>(spec: &Spec, init: Init, input: InputScale, seed: u64) -
             let Some(Span { start, len }) = span else { continue };
             let bound = bounds[part];
             for (e, value) in params[start..start + len].iter_mut().enumerate() {
-                let drawn = draw.uniform::<R>(i as u32 + 2, part as u32, e, bound);
+                let drawn = draw.uniform(i as u32 + 2, part as u32, e, bound);
                 *value = (R::of(drawn) * R::of(init.gain)).wide();
             }
         }
@@ -98,7 +98,7 @@ impl Draw {
     }
 
     /// Uniform in (−bound, bound). Counter: word e mod 4 of the block (layer, e/4, part, INIT).
-    fn uniform<R: Real>(&mut self, layer: u32, part: u32, e: usize, bound: f64) -> f64 {
+    fn uniform(&mut self, layer: u32, part: u32, e: usize, bound: f64) -> f64 {
         match self {
             Draw::Counter { seed } => {
                 let block = philox(*seed, [layer, (e / 4) as u32, part, stream::INIT]);

@@ -51,6 +51,15 @@ pub struct Manifest {
     pub status: Status,
 }
 
+/// The metrics of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metrics {
+    /// Column names.
+    pub columns: Vec<String>,
+    /// Values by row; none where a cell is empty.
+    pub rows: Vec<Vec<Option<f64>>>,
+}
+
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -179,14 +188,14 @@ impl RunDir {
         file.write_all((row.join(",") + "\n").as_bytes()).map_err(Error::io("write", &path))
     }
 
-    /// The metrics: column names, and per row their values (none where a cell is empty).
-    pub fn metrics(&self) -> Result<(Vec<String>, Vec<Vec<Option<f64>>>)> {
+    /// All of `metrics.csv`.
+    pub fn metrics(&self) -> Result<Metrics> {
         let path = self.path.join("metrics.csv");
         let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
         let mut lines = text.lines();
         let columns: Vec<String> = lines.next().unwrap_or_default().split(',').map(str::to_owned).collect();
         let rows = lines.map(|line| line.split(',').map(|cell| cell.parse().ok()).collect()).collect();
-        Ok((columns, rows))
+        Ok(Metrics { columns, rows })
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {

@@ -6,6 +6,7 @@ use crate::data::Split;
 use crate::model::{Net, Samples, Trainer, network};
 use crate::store::{Manifest, RunDir, Status};
 use crate::{Error, Result};
+use std::path::Path;
 use std::time::Instant;
 
 /// The data of a run.
@@ -156,7 +157,7 @@ pub fn run<B: Backend, R: Real>(
             trainer.step = step; // the update was not done
             checkpoint::save(&trainer, config, dir)?;
             dir.write_manifest(&manifest)?;
-            return Err(error);
+            return Err(kept_in(error, &dir.checkpoint(step)));
         }
     }
 }
@@ -190,6 +191,17 @@ impl<'a, B: Backend> Batches<'a, B> {
         }
         let start = (step % self.per_epoch) as usize * self.batch;
         Ok((Rows::Listed { index: &self.index, start }, self.batch.min(self.samples - start)))
+    }
+}
+
+/// Says where the state before the failure lies.
+fn kept_in(error: Error, checkpoint: &Path) -> Error {
+    match error {
+        Error::NonFinite { step, layer, tensor, .. } => {
+            let kept = format!("the last good state is in {}", checkpoint.display());
+            Error::NonFinite { step, layer, tensor, kept }
+        }
+        other => other,
     }
 }
 

@@ -18,7 +18,11 @@ pub(crate) use on_each_backend;
 
 /// Runs `test` on a CPU backend with two threads.
 pub fn cpu(test: impl FnOnce(&Cpu) + Send) {
-    Cpu::new(2).unwrap().install(|cpu| Ok(test(cpu))).unwrap();
+    let run = |cpu: &Cpu| {
+        test(cpu);
+        Ok(())
+    };
+    Cpu::new(2).unwrap().install(run).unwrap();
 }
 
 /// Fails at the first element off by more than `rtol * |want| + atol`, and at any NaN.

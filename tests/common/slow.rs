@@ -1,5 +1,6 @@
 //! The definitions written out sample by sample in f64: data, networks, noise, passes.
 
+use netdyn::analysis::Scaling;
 use netdyn::backend::Activation;
 use netdyn::data::{InputScale, Split};
 use netdyn::model::{BnMode, BnSpec, Layout, Momentum, Network, Spec};
@@ -160,7 +161,7 @@ pub fn normal(seed: u64, row: usize, col: usize, trial: usize, stream: usize) ->
     let pair = col % 4 / 2 * 2;
     let (radius, angle) =
         ((-2.0 * unit(word[pair]).ln()).sqrt(), 2.0 * std::f64::consts::PI * unit(word[pair + 1]));
-    if col % 2 == 0 { radius * angle.cos() } else { radius * angle.sin() }
+    if col.is_multiple_of(2) { radius * angle.cos() } else { radius * angle.sin() }
 }
 
 fn philox(key: u64, mut x: [u32; 4]) -> [u32; 4] {
@@ -187,21 +188,15 @@ pub fn noisy_inputs(split: &Split, scale: InputScale, seed: u64, trial: usize, s
         .collect()
 }
 
-/// Parameters with weight noise of one trial: W + σ·unit·ξ, the unit being std(W), or 1 if `absolute`.
-pub fn noisy_params(
-    network: &Network,
-    seed: u64,
-    trial: usize,
-    sigma: f64,
-    absolute: Option<()>,
-) -> Vec<f64> {
+/// Parameters with weight noise of one trial: W + σ·unit·ξ, the unit being std(W) or 1.
+pub fn noisy_params(network: &Network, seed: u64, trial: usize, sigma: f64, scaling: Scaling) -> Vec<f64> {
     let mut params = network.params.clone();
     for (i, layer) in network.layout().layers.iter().enumerate() {
         let cols = network.spec.widths[i];
         let w = &network.params[layer.weight.range()];
         let mean = w.iter().sum::<f64>() / w.len() as f64;
         let std = (w.iter().map(|w| (w - mean) * (w - mean)).sum::<f64>() / w.len() as f64).sqrt();
-        let unit = if absolute.is_some() { 1.0 } else { std };
+        let unit = if scaling == Scaling::Absolute { 1.0 } else { std };
         for e in 0..w.len() {
             params[layer.weight.start + e] += sigma * unit * normal(seed, e / cols, e % cols, trial, i + 2);
         }

@@ -9,7 +9,7 @@ use crate::model::{Net, Network};
 
 /// Whose accuracy.
 #[derive(Clone, Copy)]
-pub(super) enum Group {
+pub(in crate::analysis) enum Group {
     /// Of all samples.
     All,
     /// Of the samples with this label.
@@ -69,11 +69,6 @@ impl<'a, 'b, B: Backend, R: Real> Probe<'a, 'b, B, R> {
             kept: vec![probe.trials as u32; probe.labels.len()],
         });
         Ok(probe)
-    }
-
-    /// Predictions without noise.
-    pub fn original(&self) -> &[u8] {
-        &self.original
     }
 
     /// Measures all samples at those of these amplitudes that are still missing.

@@ -70,7 +70,7 @@ pub(super) struct Sweep<'a, 'b, B: Backend, R: Real> {
     /// z(2) without noise, [segment, N_2], and the first sample of the segment it belongs to.
     clean: B::Buf<R>,
     clean_of: Option<usize>,
-    /// One for each trial, or one for all in turn.
+    /// One for each of the first trials, the last of them for the others in turn.
     draws: Vec<Draw<B, R>>,
     scratch: Scratch<B, R>,
     predicted: B::Buf<u8>,
@@ -118,7 +118,7 @@ impl<'a, 'b, B: Backend, R: Real> Sweep<'a, 'b, B, R> {
         let row = spec.widths[1];
         let budget = BUDGET / size_of::<R>();
         let segment = if independent { (budget / (2 * row) / chunk).max(1) * chunk } else { len }.min(len);
-        let all_fit = segment == len && len * row + trials * (len * row + params) <= budget;
+        let held = if segment == len { (budget.saturating_sub(len * row)) / (len * row + params) } else { 1 };
         let draw = || {
             let field = backend.zeros(segment * row)?;
             Ok(Draw { of: None, field, params: backend.zeros(params)? })
@@ -136,7 +136,7 @@ impl<'a, 'b, B: Backend, R: Real> Sweep<'a, 'b, B, R> {
             evaluator: Evaluator::new(net, options.bn, chunk)?,
             clean: backend.zeros(segment * row)?,
             clean_of: None,
-            draws: (0..if all_fit { trials } else { 1 }).map(|_| draw()).collect::<Result<_>>()?,
+            draws: (0..held.clamp(1, trials)).map(|_| draw()).collect::<Result<_>>()?,
             scratch: Scratch {
                 normals: backend.zeros(normals)?,
                 zeros: backend.zeros(zeros)?,
@@ -257,7 +257,7 @@ impl<'a, 'b, B: Backend, R: Real> Sweep<'a, 'b, B, R> {
 
     /// Makes one of the draws that of a trial for the `rows` samples from `first` on; answers which.
     fn hold_draw(&mut self, first: usize, rows: usize, trial: usize) -> Result<usize> {
-        let slot = trial % self.draws.len();
+        let slot = trial.min(self.draws.len() - 1);
         if self.draws[slot].of == Some((first, trial)) {
             return Ok(slot);
         }

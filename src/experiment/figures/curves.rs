@@ -1,6 +1,6 @@
 //! From run directories to curves: values by step, mean and standard error over seeds.
 
-use crate::store::{Axis, RunDir, Series, Style};
+use crate::store::{Axis, Metrics, RunDir, Series, Style};
 use crate::{Error, Result};
 
 /// Mean and standard error of values over seeds; no error for a single one.
@@ -33,7 +33,7 @@ impl Estimate {
 
 /// One column of `metrics.csv` of one run: (step, value) where there is a value.
 pub fn column(dir: &RunDir, name: &str) -> Result<Vec<(f64, f64)>> {
-    let (columns, rows) = dir.metrics()?;
+    let Metrics { columns, rows } = dir.metrics()?;
     let Some(at) = columns.iter().position(|column| column == name) else {
         return Err(Error::file(&dir.path().join("metrics.csv"), format!("has no column {name}")));
     };
