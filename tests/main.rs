@@ -12,6 +12,9 @@ mod basin;
 mod basin_size;
 mod batch_norm;
 mod class_sums;
+mod cli;
+mod cli_analyze;
+mod cli_train;
 mod cones;
 mod data;
 #[cfg(feature = "download")]

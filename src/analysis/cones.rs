@@ -29,7 +29,8 @@ pub struct Cones {
     pub trials: usize,
     /// Share of the variance of the set along each axis.
     pub variance: [f64; 3],
-    /// One for each chosen sample.
+    /// One for each chosen sample. In files under another name: the frame around a result counts its samples.
+    #[serde(rename = "cones")]
     pub samples: Vec<Cone>,
 }
 

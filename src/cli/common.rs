@@ -139,6 +139,7 @@ impl Common {
 /// Loads a split and says so.
 pub fn load(source: &Source, which: Which, console: &Console) -> Result<Split> {
     let split = data::load(source, which, console)?;
+    console.end();
     console.detail(&format!(
         "{source} {which}: {} samples of {} pixels, SHA-256 {} and {}",
         split.len(),

@@ -85,13 +85,29 @@ impl Console {
                 bar.set_length(total);
             }
         }
-        self.progress(done);
+        self.advance(done);
     }
 
     /// Takes the bar away.
     pub fn end(&self) {
         if let Some(bar) = self.work().take().and_then(|work| work.bar) {
             bar.finish_and_clear();
+        }
+    }
+
+    /// Shows how many units are done.
+    fn advance(&self, done: u64) {
+        let mut guard = self.work();
+        let Some(work) = &mut *guard else { return };
+        let before = *work.before.get_or_insert(done);
+        if let Some(bar) = &work.bar {
+            bar.set_position(done);
+            if before == done {
+                bar.reset_eta(); // what was there before says nothing about the speed
+            }
+        } else if self.level > Level::Quiet && work.said.elapsed() >= INTERVAL {
+            work.said = Instant::now();
+            output::log(&work.line(done, before));
         }
     }
 
@@ -150,20 +166,8 @@ impl Control for Console {
     }
 
     fn progress(&self, done: u64) {
-        let mut guard = self.work();
-        let Some(work) = &mut *guard else { return };
-        let before = *work.before.get_or_insert(done);
-        if let Some(bar) = &work.bar {
-            bar.set_position(done);
-            if before == done {
-                bar.reset_eta(); // what was there before says nothing about the speed
-            }
-        } else if self.level > Level::Quiet && work.said.elapsed() >= INTERVAL {
-            work.said = Instant::now();
-            output::log(&work.line(done, before));
-        }
-        if done >= work.total {
-            drop(guard);
+        self.advance(done);
+        if self.work().as_ref().is_some_and(|work| done >= work.total) {
             self.end();
         }
     }

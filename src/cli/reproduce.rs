@@ -4,7 +4,7 @@ use super::common::Common;
 use super::lock::Lock;
 use super::output;
 use crate::experiment::{self, Request, Scale};
-use crate::train::Control;
+use crate::train::{Config, Control};
 use crate::{Result, report};
 use clap::Args;
 use std::path::PathBuf;
@@ -60,6 +60,9 @@ impl Reproduce {
             out: self.out,
             command: command_line(),
         };
+        // What can be refused without data is refused before a folder is made.
+        experiment::select(&request.ids)?;
+        Config::parse("", "--set", &request.sets)?;
         console.say(&common.device_line());
         if self.dry_run {
             return output::print(&(experiment::plan(&request, &console)? + "\n"));

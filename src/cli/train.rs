@@ -55,7 +55,7 @@ impl Train {
         let config = config.resolve(training.len(), training.pixels, training.classes)?;
         let data = Data { train: &training, test: test.as_ref() };
         earlier.check(&config, &data)?;
-        let plan = plan(&config, training.len(), earlier.step());
+        let plan = plan(&config, training.len(), earlier.step);
         if self.dry_run {
             return output::print(&format!("{}\n{plan}\n", config.to_toml()));
         }
@@ -112,6 +112,8 @@ struct Earlier {
     folder: PathBuf,
     config: Option<String>,
     manifest: Option<Manifest>,
+    /// Updates behind the newest checkpoint; the manifest of a run that was killed does not know them.
+    step: u64,
 }
 
 impl Earlier {
@@ -120,12 +122,9 @@ impl Earlier {
             return Ok(Earlier::default());
         }
         let dir = RunDir::at(folder);
-        Ok(Earlier { folder: folder.to_owned(), config: dir.config()?, manifest: dir.manifest()? })
-    }
-
-    /// Updates that are done and stored.
-    fn step(&self) -> u64 {
-        self.manifest.as_ref().map_or(0, |manifest| manifest.step)
+        let config = dir.config()?;
+        let step = if config.is_some() { dir.checkpoints()?.last().copied().unwrap_or(0) } else { 0 };
+        Ok(Earlier { folder: folder.to_owned(), config, manifest: dir.manifest()?, step })
     }
 
     /// Refuses to go on with other settings or data than those of the run.
@@ -138,11 +137,11 @@ impl Earlier {
                 "{folder}: the run there has {key} = {then}, not {now}; resume it as it is, or choose another folder"
             )));
         }
-        if config.steps() < self.step() {
+        if config.steps() < self.step {
             return Err(Error::Usage(format!(
                 "{folder}: train.steps = {}, but {} are done; ask for more, or choose another folder",
                 config.steps(),
-                self.step()
+                self.step
             )));
         }
         let now: Vec<&String> =

@@ -6,7 +6,7 @@ mod probes;
 mod reproduce;
 mod runs;
 
-pub use figures::{Definition, registry};
+pub use figures::{Definition, registry, select};
 pub use probes::NetworkProbes;
 pub use reproduce::{list, plan, reproduce};
 pub use runs::{Plan, Runs, train};

@@ -3,7 +3,7 @@
 use super::What;
 use super::flat;
 use super::measure::Found;
-use crate::analysis::{Basin, Document, LearningPhase, Phase, Projection, Rpd};
+use crate::analysis::{Basin, Document, Geometry, LearningPhase, Phase, Projection, Rpd};
 use crate::cli::table::{Cell, Table};
 
 /// All results of all networks, each under a line that says what it is.
@@ -74,8 +74,31 @@ fn table(found: &Found) -> Table {
             }
             table
         }
+        Found::Basin(basin) => curve(basin),
+        Found::Geometry(geometry) => of_geometry(geometry),
         other => flat::one(other),
     }
+}
+
+/// The curve, then the size for each class.
+fn curve(basin: &Basin) -> Table {
+    let mut table = Table::new(&["amplitude", "accuracy", "stderr"]);
+    for point in &basin.curve {
+        table.row([point.amplitude.into(), point.accuracy.into(), point.stderr.into()]);
+    }
+    for class in basin.per_class.iter().flatten() {
+        table.row([format!("size of class {}", class.class).as_str().into(), class.size.into(), Cell::Empty]);
+    }
+    table
+}
+
+fn of_geometry(geometry: &Geometry) -> Table {
+    let mut table = Table::new(&["layer", "distance within classes", "similarity between classes"]);
+    for layer in &geometry.layers {
+        let (within, between) = (layer.within_cosine_distance, layer.between_cosine_similarity);
+        table.row([layer.layer.into(), within.into(), between.into()]);
+    }
+    table
 }
 
 fn of_rpd(rpd: &Rpd) -> Table {
