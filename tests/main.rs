@@ -16,9 +16,11 @@ mod cli;
 mod cli_analyze;
 mod cli_train;
 mod cones;
+mod config;
 mod data;
 #[cfg(feature = "download")]
 mod download;
+mod figures;
 mod geometry;
 mod gram;
 mod idx;

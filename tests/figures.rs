@@ -1,0 +1,123 @@
+//! The registry of figures as a whole: complete, and every figure made at a tiny scale on the built-in data.
+
+use netdyn::backend::Choice;
+use netdyn::experiment::{Request, Scale, list, registry, reproduce};
+use netdyn::store::{Figure, Verdict, read_all};
+use netdyn::train::Control;
+use netdyn::{Error, report};
+use std::path::Path;
+use std::sync::Mutex;
+
+/// Listens, and stops nothing.
+#[derive(Default)]
+struct Log(Mutex<Vec<String>>);
+
+impl Control for Log {
+    fn stop(&self) -> Option<Error> {
+        None
+    }
+    fn begin(&self, _: &str, _: u64) {}
+    fn progress(&self, _: u64) {}
+    fn say(&self, line: &str) {
+        self.0.lock().unwrap().push(line.into());
+    }
+}
+
+fn request(out: &Path, ids: &[&str], sets: &[&str], seeds: u64) -> Request {
+    let owned = |texts: &[&str]| texts.iter().map(|text| text.to_string()).collect();
+    Request {
+        ids: owned(ids),
+        scale: Scale::Quick,
+        seeds,
+        seed: 3,
+        sets: owned(sets),
+        data: Some("sample".into()),
+        precision: "f32".into(),
+        out: out.into(),
+        command: "netdyn reproduce".into(),
+    }
+}
+
+#[test]
+fn ids_are_unique_and_described() {
+    let figures = registry();
+    for wanted in ["A2a", "A2b", "A2c", "A2d", "A2e", "B2a", "B2b", "S1", "A7a", "A7b", "A7g"] {
+        assert_eq!(figures.iter().filter(|figure| figure.id == wanted).count(), 1, "{wanted}");
+    }
+    let list = list();
+    for figure in figures {
+        assert!(!figure.title.is_empty() && figure.source.contains("Paper"), "{}", figure.id);
+        assert!(list.contains(figure.id) && list.contains(figure.title), "{}", figure.id);
+    }
+}
+
+#[test]
+fn an_unknown_figure_or_setting_is_refused_before_any_work() {
+    let out = tempfile::tempdir().unwrap();
+    let log = Log::default();
+    let cpu = Choice::Cpu { threads: 2 };
+    for (ids, sets, part) in [
+        (&["A2z"][..], &[][..], "did you mean"),
+        (&["A7a"], &["train.speed=3"], "train.speed"),
+        (&["A7a"], &["model.widths=[784,-1,10]"], "model.widths"),
+    ] {
+        let error = reproduce(cpu, &request(out.path(), ids, sets, 1), &log, &()).unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains(part), "{error}");
+    }
+    assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0, "something was written");
+}
+
+#[test]
+fn every_figure_is_made_and_nothing_is_done_twice() {
+    let out = tempfile::tempdir().unwrap();
+    let cpu = Choice::Cpu { threads: 2 };
+    let log = Log::default();
+    let shallow =
+        request(out.path(), &["A2", "B2", "S1"], &["train.steps=12", "model.widths=[784,24,10]"], 2);
+    let grokking = request(out.path(), &["A7"], &["train.steps=20", "model.widths=[784,12,11,10]"], 1);
+    reproduce(cpu, &shallow, &log, &()).unwrap();
+    reproduce(cpu, &grokking, &log, &()).unwrap();
+    let first = read_all(out.path()).unwrap();
+    let ids: Vec<&str> = first.iter().map(|figure| figure.id.as_str()).collect();
+    for figure in registry() {
+        assert!(ids.contains(&figure.id), "{} was not made", figure.id);
+    }
+    first.iter().for_each(plausible);
+    let page = std::fs::read_to_string(report::build(out.path()).unwrap()).unwrap();
+    assert!(first.iter().all(|figure| page.contains(&figure.title.replace('&', "&amp;"))));
+
+    let again = Log::default();
+    reproduce(cpu, &shallow, &again, &()).unwrap();
+    let said = again.0.into_inner().unwrap();
+    assert!(said.iter().any(|line| line.contains("0 to do")), "{said:?}");
+    let second = read_all(out.path()).unwrap();
+    for (old, new) in first.iter().zip(&second) {
+        assert_eq!(old.series, new.series, "{}: other data from the same runs", old.id);
+    }
+}
+
+/// Data that could be a result: finite, of equal lengths, within the bounds of what it is.
+fn plausible(figure: &Figure) {
+    let id = &figure.id;
+    assert!(!figure.series.is_empty() && !figure.setting.is_empty() && !figure.caption.is_empty(), "{id}");
+    assert!(figure.scaled_down.contains("changed by"), "{id}: {}", figure.scaled_down);
+    assert_eq!(figure.provenance.sha256.len(), 4, "{id}");
+    for series in &figure.series {
+        assert_eq!(series.x.len(), series.y.len(), "{id}");
+        assert!(series.x.iter().all(|x| x.is_finite()), "{id}");
+        let values: Vec<f64> = series.y.iter().copied().flatten().collect();
+        assert!(values.iter().all(|y| y.is_finite()), "{id}");
+        if figure.y.label.contains("accuracy") {
+            assert!(values.iter().all(|y| (0.0..=1.0).contains(y)), "{id}");
+        }
+        if figure.y.label.contains("density") {
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            assert!((mean - 1.0).abs() < 1e-9, "{id}: a density with mean {mean}");
+        }
+    }
+    for claim in &figure.claims {
+        assert!(!claim.ours.is_empty() && !claim.reason.is_empty() && !claim.ours.contains("NaN"), "{id}");
+        let known = [Verdict::Held, Verdict::NotHeld, Verdict::Undecided];
+        assert!(known.contains(&claim.verdict));
+    }
+}
