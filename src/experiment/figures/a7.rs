@@ -177,8 +177,7 @@ fn basins(setting: &Setting, runs: &Runs) -> Result<Drawing> {
 /// Panel (g).
 fn gradients(setting: &Setting, runs: &Runs) -> Result<Drawing> {
     let dirs = runs.of(NAME)?;
-    let mut norm =
-        started(over_steps(dirs, NORM, |step| step, ("weight norm (right axis)", 2, Style::Dashed))?);
+    let mut norm = started(over_steps(dirs, NORM, |step| step, ("weight norm", 2, Style::Dashed))?);
     norm.right = true;
     Ok(Drawing {
         caption:
