@@ -175,3 +175,23 @@ fn a_pruned_network_is_smaller_and_read_like_any_other() {
     assert_eq!(run(&["prune", model(), "--out", &out, "--data", "sample", "--from", "9"]).0, 2);
     assert!(!folder.path().join("never.safetensors").exists());
 }
+
+/// An analysis has nothing to save, so the first signal ends it.
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_an_analysis_at_once() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let mut child = Command::new(assert_cmd::cargo::cargo_bin!("netdyn"))
+            .args(["analyze", "basin", model(), "--data", "sample", "--trials", "1000000"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        assert!(lines.any(|line| line.starts_with("device: ")));
+        Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{signal}");
+        assert!(lines.any(|line| line.starts_with("error: stopped by signal")), "{signal}");
+    }
+}

@@ -66,7 +66,7 @@ impl Splits {
 
 /// Refuses a picture that could not be drawn.
 pub fn check_picture(path: &Path) -> Result<()> {
-    match path.extension().and_then(|extension| extension.to_str()) {
+    match path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase()).as_deref() {
         Some("svg" | "png") => Ok(()),
         _ => Err(Error::Usage(format!("cannot plot to {}: name the file .svg or .png", path.display()))),
     }
