@@ -160,14 +160,18 @@ impl RunDir {
         Ok(())
     }
 
-    /// Starts `metrics.csv`, or, when a run continues from `step`, keeps its rows up to there.
+    /// Starts `metrics.csv`, or, when a run continues from `step`, keeps its rows up to there. Rows under other
+    /// columns, from before the probes were changed, move to `metrics-to-step-<step>.csv`.
     pub fn start_metrics(&self, columns: &[String], step: Option<u64>) -> Result<()> {
         let header = columns.join(",");
         let mut text = header.clone() + "\n";
         if let Some(step) = step
             && let Some(old) = read_if_there(&self.path.join("metrics.csv"))?
-            && old.lines().next() == Some(&header)
         {
+            if old.lines().next() != Some(&header) {
+                self.write(&format!("metrics-to-step-{step:08}.csv"), old.as_bytes())?;
+                return self.write("metrics.csv", text.as_bytes());
+            }
             for row in old.lines().skip(1) {
                 let whole = row.split(',').count() == columns.len();
                 let before =
