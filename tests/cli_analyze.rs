@@ -1,6 +1,6 @@
 //! `netdyn analyze` and `netdyn prune`: results on stdout and in files, refusals.
 
-use crate::cli::{error, model, run, success};
+use crate::cli::{error, model, netdyn, run, success};
 use crate::common::network_file::{FIXTURES, linears};
 use serde_json::Value;
 use std::fs;
@@ -194,4 +194,23 @@ fn a_signal_ends_an_analysis_at_once() {
         assert_eq!(child.wait().unwrap().code(), Some(code), "{signal}");
         assert!(lines.any(|line| line.starts_with("error: stopped by signal")), "{signal}");
     }
+}
+
+/// Cones need three neurons before the output; the other analyses do not.
+#[test]
+fn all_leaves_out_what_does_not_apply() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("narrow");
+    let sets = ["--set", "model.widths=[784,2,10]", "--set", "train.steps=1", "--set", "train.batch=100"];
+    netdyn().args(["train", "--data", "sample", "--out"]).arg(&model).args(sets).assert().success();
+    let file = model.join("checkpoints/step-00000001.safetensors");
+    let out = netdyn()
+        .args(["analyze", "all", "--data", "sample", "--limit", "40", "--trials", "1", "--json", "-"])
+        .arg(&file)
+        .assert()
+        .success();
+    let all: Value = serde_json::from_slice(&out.get_output().stdout).unwrap();
+    assert!(all["cones"]["inapplicable"].is_string(), "{}", all["cones"]);
+    assert!(all["rpd"]["layers"].is_array() && all["norms"]["total"].is_number());
+    netdyn().args(["analyze", "cones", "--data", "sample"]).arg(&file).assert().code(2);
 }

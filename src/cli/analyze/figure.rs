@@ -92,6 +92,7 @@ fn series(found: &Found) -> Vec<Series> {
         Found::Norms(norms) => {
             vec![line("norm", (2..).map(f64::from).zip(norms.layers.iter().copied()).collect())]
         }
+        Found::Inapplicable { .. } => vec![],
         Found::Phase(phase) => {
             vec![line("gradient", (2..).map(f64::from).zip(phase.gradients.iter().copied()).collect())]
         }

@@ -30,6 +30,7 @@ pub fn one(found: &Found) -> Table {
         Found::Cones(cones) => of_cones(cones),
         Found::Norms(norms) => of_norms(norms),
         Found::Phase(phase) => of_phase(phase),
+        Found::Inapplicable { .. } => Table::new(&[]),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::backend::{Backend, Job, Real};
 use crate::cli::console::Console;
 use crate::data::{Split, Which};
 use crate::model::{Net, Samples};
+use crate::train::Control;
 use crate::{Error, Result};
 use serde::Serialize;
 
@@ -24,6 +25,10 @@ pub enum Found {
     Cones(Cones),
     Norms(Norms),
     Phase(LearningPhase),
+    /// Of several analyses one that this network or data does not allow, with the reason.
+    Inapplicable {
+        inapplicable: String,
+    },
 }
 
 /// Analyses of one network.
@@ -65,7 +70,13 @@ impl Measurement<'_> {
             let used = if what.needs_samples() { Some(samples(what.split(self.split))?) } else { None };
             let found = match used {
                 None => Found::Norms(analysis::norms(&self.model.network)),
-                Some(used) => self.one(what, &net, used, &samples)?,
+                Some(used) => match self.one(what, &net, used, &samples) {
+                    Err(Error::Usage(inapplicable)) if self.what.len() > 1 => {
+                        self.console.say(&format!("{} is left out: {inapplicable}", what.name()));
+                        Found::Inapplicable { inapplicable }
+                    }
+                    found => found?,
+                },
             };
             self.console.end();
             let rows = used.map_or(Ok(0), |used| match what {

@@ -35,6 +35,7 @@ fn remark(found: &Found) -> String {
             let [a, b, c] = cones.variance.map(|share| format!("{:.1} %", 100.0 * share));
             format!(", {} trials; the axes hold {a}, {b}, {c} of the variance", cones.trials)
         }
+        Found::Inapplicable { inapplicable } => format!(": left out, {inapplicable}"),
         _ => String::new(),
     }
 }
