@@ -48,7 +48,7 @@ pub trait Backend: Sync + Sized {
     /// Memory of this processor holding elements of one type.
     type Buf<T: Element>: Send + Sync;
 
-    /// For people: processor and number of threads, or the card.
+    /// For people: `cpu`, or the card.
     fn name(&self) -> String;
 
     /// Threads of the CPU at work.

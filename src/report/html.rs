@@ -123,32 +123,42 @@ fn scorecard(out: &mut String, figures: &[Figure]) {
     let mut claims: Vec<(&Figure, &Claim)> =
         figures.iter().flat_map(|figure| figure.claims.iter().map(move |claim| (figure, claim))).collect();
     claims.sort_by(|(_, a), (_, b)| natural_order(&a.id).cmp(&natural_order(&b.id)));
+    // Two figures that check one claim on the same numbers give it one row.
+    let mut rows: Vec<(Vec<&Figure>, &Claim)> = Vec::new();
+    for (figure, claim) in claims {
+        match rows.last_mut() {
+            Some((figures, last)) if *last == claim => figures.push(figure),
+            _ => rows.push((vec![figure], claim)),
+        }
+    }
 
     *out += "<section>\n<h2 id=\"claims\">Claims</h2>\n";
-    if claims.is_empty() {
+    if rows.is_empty() {
         *out += "<p>These figures check no claim.</p>\n</section>\n";
         return;
     }
     *out += "<ul class=\"counts\">\n";
     for verdict in [Verdict::Held, Verdict::NotHeld, Verdict::Undecided] {
-        let count = claims.iter().filter(|(_, claim)| claim.verdict == verdict).count();
+        let count = rows.iter().filter(|(_, claim)| claim.verdict == verdict).count();
         let (class, name) = names(verdict);
         let _ = writeln!(out, "<li class=\"{class}\"><b>{count}</b>{name}</li>");
     }
     *out += "</ul>\n<div class=\"scroll\" role=\"region\" aria-labelledby=\"claims\" tabindex=\"0\">\n<table>\n\
              <thead><tr><th scope=\"col\">No.</th><th scope=\"col\">Verdict</th><th scope=\"col\">Statement</th>\
              <th scope=\"col\">Paper</th><th scope=\"col\">Here</th><th scope=\"col\">Figure</th></tr></thead>\n<tbody>\n";
-    for (figure, claim) in claims {
+    for (figures, claim) in rows {
         let (class, name) = names(claim.verdict);
+        let link = |figure: &&Figure| format!("<a href=\"#{id}\">{id}</a>", id = escape(&figure.id));
+        let links: Vec<String> = figures.iter().map(link).collect();
         let _ = writeln!(
             out,
             "<tr><th scope=\"row\">{}</th><td class=\"verdict {class}\">{name}</td><td class=\"statement\">{}</td>\
-             <td class=\"value\">{}</td><td class=\"value\">{}</td><td><a href=\"#{id}\">{id}</a></td></tr>",
+             <td class=\"value\">{}</td><td class=\"value\">{}</td><td>{}</td></tr>",
             escape(&claim.id),
             escape(&claim.text),
             claim.paper.as_deref().map_or("–".into(), escape),
             escape(&claim.ours),
-            id = escape(&figure.id),
+            links.join(" "),
         );
     }
     *out += "</tbody>\n</table>\n</div>\n</section>\n";

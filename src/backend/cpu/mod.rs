@@ -79,7 +79,7 @@ impl Backend for Cpu {
     type Buf<T: Element> = Vec<T>;
 
     fn name(&self) -> String {
-        format!("cpu, {} threads", self.pool.current_num_threads())
+        "cpu".into()
     }
 
     fn threads(&self) -> usize {
