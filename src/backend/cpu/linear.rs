@@ -2,7 +2,7 @@
 
 use super::cut::rows_per_task;
 use super::load::{in_place, load};
-use super::matmul::{Matrix, Packed};
+use super::matmul::{Existing, Matrix, Packed};
 use super::scratch::Scratch;
 use super::simd::simd;
 use super::*;
@@ -68,13 +68,13 @@ pub(super) fn linear<R: Real>(
 fn multiply<R: Real>(x: &[R], rows: usize, weight: &Packed<R>, z: &mut [R]) {
     let inputs = x.len() / rows;
     if rows > 1 {
-        return weight.product(z, Matrix::new(x, rows, inputs));
+        return weight.product(Existing::Overwrite, z, Matrix::new(x, rows, inputs));
     }
     // A row by itself would be summed in another order than among others: it goes in twice.
     let (mut twice, mut out) = (Scratch::new(2 * inputs), Scratch::new(2 * z.len()));
     twice[..inputs].copy_from_slice(x);
     twice[inputs..].copy_from_slice(x);
-    weight.product(&mut out, Matrix::new(&twice, 2, inputs));
+    weight.product(Existing::Overwrite, &mut out, Matrix::new(&twice, 2, inputs));
     z.copy_from_slice(&out[..z.len()]);
 }
 

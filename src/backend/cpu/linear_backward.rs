@@ -77,7 +77,7 @@ pub(super) fn linear_backward<R: Real>(
             }
             below_norm.fill(0.0);
             if let Some((below, weight)) = below.zip(weight.as_ref()) {
-                weight.product(below, Matrix::new(dz, rows, outputs));
+                weight.product(Existing::Overwrite, below, Matrix::new(dz, rows, outputs));
                 through_activation(input, at, inputs, below, below_norm);
             }
         });
@@ -90,13 +90,14 @@ pub(super) fn linear_backward<R: Real>(
             Some(x) => &x[first * inputs..][..count * inputs],
             None => &x_held[..count * inputs],
         };
-        let (dz, x) = (Matrix::new(dz, count, outputs).transposed(), Matrix::new(x, count, inputs));
+        let (dz, x) =
+            (Matrix::new(dz, count, outputs).transposed(), Packed::new(Matrix::new(x, count, inputs)));
         let existing = if first == 0 { Existing::Overwrite } else { Existing::Add };
         let per_task = outputs_per_task(outputs);
         let dw = grads[desc.weight.range()].par_chunks_mut(per_task * inputs).enumerate();
         dw.for_each(|(task, dw)| {
             let first = task * per_task;
-            matmul(existing, dw, dz.rows(first..first + dw.len() / inputs), x);
+            x.product(existing, dw, dz.rows(first..first + dw.len() / inputs));
         });
     }
 

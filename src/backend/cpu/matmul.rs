@@ -101,14 +101,14 @@ impl<R: Real> Packed<R> {
         Packed { panels, depth, cols }
     }
 
-    /// `out = a b`, as [`matmul`].
-    pub(super) fn product(&self, out: &mut [R], a: Matrix<'_, R>) {
+    /// `out = a b` or `out += a b`, as [`matmul`].
+    pub(super) fn product(&self, existing: Existing, out: &mut [R], a: Matrix<'_, R>) {
         assert!(out.len() == a.rows * self.cols, "{} for {} x {}", out.len(), a.rows, self.cols);
         for (i, panel) in self.panels.chunks(PANEL * self.depth).enumerate() {
             let width = panel.len() / self.depth;
             let first = (i * PANEL).min(self.cols - width);
             let b = Matrix::new(panel, self.depth, width);
-            into_columns(Existing::Overwrite, &mut out[first..], self.cols, a, b);
+            into_columns(existing, &mut out[first..], self.cols, a, b);
         }
     }
 }
