@@ -2,7 +2,7 @@
 
 use super::cut::rows_per_task;
 use super::load::{in_place, load};
-use super::matmul::{Existing, Matrix, matmul};
+use super::matmul::{Existing, Matrix, Packed};
 use super::scratch::Scratch;
 use super::simd::simd;
 use super::*;
@@ -18,7 +18,7 @@ pub(super) fn linear<R: Real>(
 ) -> Result<()> {
     desc.check(input, &weight, &bias, &z, &moments)?;
     let Linear { rows, inputs, outputs } = desc;
-    let transposed = transpose(weight.slice(), outputs, inputs);
+    let weight = Packed::new(Matrix::new(weight.slice(), outputs, inputs).transposed());
     let stored = in_place(input);
     let bias = bias.map(Part::slice);
     let per_task = rows_per_task(rows);
@@ -27,11 +27,11 @@ pub(super) fn linear<R: Real>(
         let first = task * per_task;
         let rows = z.len() / outputs;
         match stored {
-            Some(x) => multiply(&x[first * inputs..][..rows * inputs], &transposed, z, outputs),
+            Some(x) => multiply(&x[first * inputs..][..rows * inputs], rows, &weight, z),
             None => {
                 let mut x = Scratch::new(rows * inputs);
                 load(input, first..first + rows, inputs, &mut x);
-                multiply(&x, &transposed, z, outputs);
+                multiply(&x, rows, &weight, z);
             }
         }
         if let Some(bias) = bias {
@@ -64,34 +64,18 @@ pub(super) fn linear<R: Real>(
     Ok(())
 }
 
-/// `z = x transposed`, [rows, outputs].
-fn multiply<R: Real>(x: &[R], transposed: &[R], z: &mut [R], outputs: usize) {
-    let (rows, inputs) = (z.len() / outputs, transposed.len() / outputs);
-    let weight = Matrix::new(transposed, inputs, outputs);
+/// `z = x weight`, [rows, outputs].
+fn multiply<R: Real>(x: &[R], rows: usize, weight: &Packed<R>, z: &mut [R]) {
+    let inputs = x.len() / rows;
     if rows > 1 {
-        return matmul(Existing::Overwrite, z, Matrix::new(x, rows, inputs), weight);
+        return weight.product(Existing::Overwrite, z, Matrix::new(x, rows, inputs));
     }
     // A row by itself would be summed in another order than among others: it goes in twice.
-    let (mut twice, mut out) = (Scratch::new(2 * inputs), Scratch::new(2 * outputs));
+    let (mut twice, mut out) = (Scratch::new(2 * inputs), Scratch::new(2 * z.len()));
     twice[..inputs].copy_from_slice(x);
     twice[inputs..].copy_from_slice(x);
-    matmul(Existing::Overwrite, &mut out, Matrix::new(&twice, 2, inputs), weight);
-    z.copy_from_slice(&out[..outputs]);
-}
-
-/// Wᵀ [inputs, outputs]: laid out as the product reads it, once for all tasks instead of in each.
-fn transpose<R: Real>(weight: &[R], outputs: usize, inputs: usize) -> Scratch<R> {
-    const STRIP: usize = 16; // a cache line of f32
-    let mut transposed = Scratch::new(weight.len());
-    transposed.par_chunks_mut(STRIP * outputs).enumerate().for_each(|(strip, out)| {
-        let width = out.len() / outputs;
-        for (o, row) in weight.chunks_exact(inputs).enumerate() {
-            for (i, &w) in row[strip * STRIP..][..width].iter().enumerate() {
-                out[i * outputs + o] = w;
-            }
-        }
-    });
-    transposed
+    weight.product(Existing::Overwrite, &mut out, Matrix::new(&twice, 2, inputs));
+    z.copy_from_slice(&out[..z.len()]);
 }
 
 /// Mean and sum of squared deviations from it of each column of a panel, in two passes.

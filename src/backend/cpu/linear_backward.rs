@@ -4,7 +4,7 @@
 use super::activation::slope;
 use super::cut::{outputs_per_task, rows_per_task};
 use super::load::{affine, drop_out, in_place, load, standardised};
-use super::matmul::{Existing, Matrix, matmul};
+use super::matmul::{Existing, Matrix, Packed, matmul};
 use super::scratch::Scratch;
 use super::simd::simd;
 use super::*;
@@ -28,7 +28,8 @@ pub(super) fn linear_backward<R: Real>(
 
     let through = delta.norm.as_ref().map(|norm| Through::new(norm, grads, rows));
     let stored = in_place(input);
-    let weight = Matrix::new(&params[desc.weight.range()], outputs, inputs);
+    let weight = || Packed::new(Matrix::new(&params[desc.weight.range()], outputs, inputs));
+    let weight = below.as_ref().map(|_| weight());
     let grad = &delta.grad[..rows * outputs];
     let mut below = below.map(|below| &mut below[..rows * inputs]);
 
@@ -75,8 +76,8 @@ pub(super) fn linear_backward<R: Real>(
                 load(input, at..at + rows, inputs, &mut x[..rows * inputs]);
             }
             below_norm.fill(0.0);
-            if let Some(below) = below {
-                matmul(Existing::Overwrite, below, Matrix::new(dz, rows, outputs), weight);
+            if let Some((below, weight)) = below.zip(weight.as_ref()) {
+                weight.product(Existing::Overwrite, below, Matrix::new(dz, rows, outputs));
                 through_activation(input, at, inputs, below, below_norm);
             }
         });
@@ -89,13 +90,14 @@ pub(super) fn linear_backward<R: Real>(
             Some(x) => &x[first * inputs..][..count * inputs],
             None => &x_held[..count * inputs],
         };
-        let (dz, x) = (Matrix::new(dz, count, outputs).transposed(), Matrix::new(x, count, inputs));
+        let (dz, x) =
+            (Matrix::new(dz, count, outputs).transposed(), Packed::new(Matrix::new(x, count, inputs)));
         let existing = if first == 0 { Existing::Overwrite } else { Existing::Add };
         let per_task = outputs_per_task(outputs);
         let dw = grads[desc.weight.range()].par_chunks_mut(per_task * inputs).enumerate();
         dw.for_each(|(task, dw)| {
             let first = task * per_task;
-            matmul(existing, dw, dz.rows(first..first + dw.len() / inputs), x);
+            x.product(existing, dw, dz.rows(first..first + dw.len() / inputs));
         });
     }
 
