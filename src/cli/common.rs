@@ -7,6 +7,9 @@ use crate::{Error, Result};
 use clap::{Args, ValueEnum};
 use std::str::FromStr;
 
+/// More threads than any machine has processors for this work would only wait for each other.
+const MOST_THREADS: i64 = 1024;
+
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Options common to all verbs")]
 pub struct Common {
@@ -14,7 +17,7 @@ pub struct Common {
     #[arg(long, global = true, value_name = "DEVICE", default_value = "auto")]
     device: Device,
     /// Threads of the CPU [default: RAYON_NUM_THREADS, else all processors].
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_THREADS))]
     threads: Option<u16>,
     /// Number type [default: f32]; the CPU offers f32 and f64.
     #[arg(long, global = true)]
@@ -100,7 +103,14 @@ impl Common {
     /// Threads of the CPU.
     pub fn threads(&self) -> usize {
         let all = || std::thread::available_parallelism().map_or(1, usize::from);
-        let wish = || std::env::var("RAYON_NUM_THREADS").ok()?.trim().parse().ok().filter(|&n: &usize| n > 0);
+        let wish = || {
+            std::env::var("RAYON_NUM_THREADS")
+                .ok()?
+                .trim()
+                .parse()
+                .ok()
+                .filter(|&n: &usize| n > 0 && n <= MOST_THREADS as usize)
+        };
         self.threads.map(usize::from).or_else(wish).unwrap_or_else(all)
     }
 
