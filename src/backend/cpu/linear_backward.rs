@@ -4,7 +4,7 @@
 use super::activation::slope;
 use super::cut::{outputs_per_task, rows_per_task};
 use super::load::{affine, drop_out, in_place, load, standardised};
-use super::matmul::{Existing, Matrix, Packed, matmul};
+use super::matmul::{Existing, Matrix, Packed};
 use super::scratch::Scratch;
 use super::simd::simd;
 use super::*;

@@ -122,16 +122,18 @@ fn pack_transposed<R: Real>(data: &[R], stride: usize, panel: &mut [R], width: u
             let mut rows = [[R::zero(); LANES]; LANES];
             for (i, row) in rows.iter_mut().take(width - first).enumerate() {
                 let data = &data[(first + i) * stride + strip * LANES..];
-                match data.first_chunk() {
-                    Some(data) => *row = *data,
-                    None => row[..data.len()].copy_from_slice(data),
-                }
+                // Not a second copy of another length: the compiler would make one call of memcpy of both,
+                // which took 10 % of the step of a small network.
+                *row = match data.first_chunk() {
+                    Some(data) => *data,
+                    None => std::array::from_fn(|j| data.get(j).copied().unwrap_or(R::zero())),
+                };
             }
             for (j, out) in out.chunks_exact_mut(width).enumerate() {
-                let column: [R; LANES] = std::array::from_fn(|i| rows[i][j]);
-                match out[first..].first_chunk_mut() {
-                    Some(out) => *out = column,
-                    None => out[first..].copy_from_slice(&column[..width - first]),
+                let out = &mut out[first..];
+                match out.first_chunk_mut::<LANES>() {
+                    Some(out) => *out = std::array::from_fn(|i| rows[i][j]),
+                    None => out.iter_mut().zip(&rows).for_each(|(out, row)| *out = row[j]),
                 }
             }
         }
