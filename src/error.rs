@@ -61,7 +61,7 @@ pub enum Error {
     #[error("{0}")]
     Again(String),
     /// A signal ended the run after its state was saved: exit code 128 + signal.
-    #[error("stopped by signal {signal}; {saved}")]
+    #[error("stopped by {}; {saved}", signal_name(*signal))]
     Interrupted {
         /// Its number.
         signal: i32,
@@ -99,6 +99,14 @@ impl Error {
     }
 }
 
+fn signal_name(signal: i32) -> String {
+    match signal {
+        2 => "SIGINT".into(),
+        15 => "SIGTERM".into(),
+        other => format!("signal {other}"),
+    }
+}
+
 fn remedy(source: &std::io::Error) -> &'static str {
     use std::io::ErrorKind::*;
     match source.kind() {
@@ -108,12 +116,12 @@ fn remedy(source: &std::io::Error) -> &'static str {
     }
 }
 
-/// The name in `known` nearest to `name`, if one is near enough to be what was meant.
+/// The name in `known` nearest to `name` by letters added, left out, changed or swapped; none only if nothing
+/// is known.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
-        .filter(|(score, _)| *score > 0.6)
+        .map(|candidate| (strsim::normalized_damerau_levenshtein(name, candidate), candidate))
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
 }

@@ -14,6 +14,31 @@
 //! | [`error`] | what can go wrong, and the exit codes |
 //!
 //! A layer uses only layers below it; `docs/architecture.md` has the rules.
+//!
+//! The command line is the usual way in. As a library: the RPD gradients of a network nobody has trained.
+//!
+//! ```
+//! use netdyn::analysis::{Options, rpd};
+//! use netdyn::backend::cpu::Cpu;
+//! use netdyn::data::{self, Source, Which};
+//! use netdyn::model::{Net, Samples, network};
+//! use netdyn::train::Config;
+//!
+//! # fn main() -> netdyn::Result<()> {
+//! let digits = data::load(&Source::Named("sample".into()), Which::Train, &())?.first(500);
+//! let config = Config::parse("[model]\nwidths = [784, 30, 20, 10]\n[train]\nbatch = 100", "example", &[])?;
+//! let config = config.resolve(digits.len(), digits.pixels, digits.classes)?;
+//! let start = network::<f32>(&config.spec(), config.init(), config.input()?, config.seed);
+//!
+//! Cpu::new(2)?.install(|cpu| {
+//!     let net = Net::<_, f32>::new(cpu, &start)?;
+//!     let found = rpd(&net, &start, &Samples::new(cpu, &digits)?, &Options::default())?;
+//!     assert_eq!(found.layers.len(), 2); // layers 2 and 3
+//!     assert!(found.layers.iter().all(|layer| layer.gradient.abs() < 0.5)); // random weights prefer no class
+//!     Ok(())
+//! })
+//! # }
+//! ```
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 

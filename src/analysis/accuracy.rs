@@ -1,10 +1,10 @@
 //! How often, and how surely, a network is right.
 
 use super::Options;
-use crate::Result;
 use crate::backend::{Backend, LossKind, Real};
 use crate::data::Which;
 use crate::model::{Net, Samples, outcome};
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// Accuracies are fractions; the predicted class is that of the largest logit, the lowest among equals.
@@ -27,7 +27,7 @@ pub struct Accuracy {
 /// Accuracy and losses on the first `options.limit` samples of a split.
 ///
 /// # Errors
-/// [`Error::Usage`](crate::Error::Usage) if there is no sample.
+/// [`Error::Usage`] if there is no sample; [`Error::Failed`] if a logit is not finite.
 pub fn accuracy<B: Backend, R: Real>(
     net: &Net<'_, B, R>,
     samples: &Samples<B>,
@@ -36,6 +36,12 @@ pub fn accuracy<B: Backend, R: Real>(
 ) -> Result<Accuracy> {
     let rows = options.rows(samples.len)?;
     let outcome = outcome(net, samples, rows, options.bn)?;
+    if let Some(sample) = outcome.cross_entropy.iter().position(|loss| !loss.is_finite()) {
+        return Err(Error::Failed(format!(
+            "the logits of sample {sample} of the {split} set are not finite: the weights are too large for {}",
+            R::NAME
+        )));
+    }
     let labels = &samples.host_labels[..rows];
     let share = outcome.accuracy(labels);
     let (train, test) = match split {

@@ -75,8 +75,12 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(answer) => {
-            // Help or a usage error; a closed pipe is nothing to complain about here.
-            let _ = answer.print();
+            if answer.use_stderr() {
+                output::log(&one_sentence(&answer.to_string()));
+            } else {
+                // Help or version; a closed pipe is nothing to complain about here.
+                let _ = answer.print();
+            }
             return ExitCode::from(answer.exit_code() as u8);
         }
     };
@@ -87,6 +91,12 @@ pub fn main() -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// The first paragraph of a usage error: what is wrong. The rest repeats the help.
+fn one_sentence(text: &str) -> String {
+    let paragraph = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+    paragraph.collect::<Vec<_>>().join(" ")
 }
 
 fn run(cli: Cli) -> Result<()> {

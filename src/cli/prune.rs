@@ -12,7 +12,7 @@ use crate::model::{Net, Samples};
 use crate::train::Control;
 use crate::{Error, Result};
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Replace the last layers of a network by one linear layer, into a smaller network file.
 ///
@@ -49,6 +49,13 @@ impl Prune {
         let console = common.console();
         if !(0.0..=1.0).contains(&self.max_loss) {
             return Err(Error::Usage(format!("--max-loss {}: use a share from 0 to 1", self.max_loss)));
+        }
+        let same = |path: &Path| path.canonicalize().ok();
+        if same(&self.out).is_some() && same(&self.out) == same(&self.model) {
+            let out = self.out.display();
+            return Err(Error::Usage(format!(
+                "--out {out} is the network to be pruned; choose another file"
+            )));
         }
         check_writable(&self.out)?;
         let models = models(std::slice::from_ref(&self.model), &self.reading, self.measuring.bn, &console)?;

@@ -85,7 +85,9 @@ impl Cell {
     fn rounded(&self) -> String {
         match self {
             Cell::Empty => "-".into(),
-            Cell::Number(value) if *value != 0.0 && value.abs() < 1e-3 => format!("{value:.3e}"),
+            Cell::Number(value) if *value != 0.0 && !(1e-3..1e6).contains(&value.abs()) => {
+                format!("{value:.3e}")
+            }
             Cell::Number(value) => format!("{value:.4}"),
             other => other.exact(),
         }

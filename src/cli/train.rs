@@ -8,7 +8,7 @@ use crate::data::{Source, Split, Which, folder};
 use crate::experiment::train;
 use crate::model::Layout;
 use crate::store::{Manifest, Metrics, RunDir};
-use crate::train::{Config, Control, Data, flops, measured_speed, memory};
+use crate::train::{Config, Control, Data, check_memory, flops, measured_speed, memory};
 use crate::{Error, Result};
 use clap::Args;
 use std::fs;
@@ -60,6 +60,7 @@ impl Train {
             return output::print(&format!("{}\n{plan}\n", config.to_toml()));
         }
         let Some(out) = self.out else { return Err(Error::Usage("--out DIR is missing".into())) };
+        check_memory(&config, training.len())?;
         let _lock = Lock::take(&out)?;
         let dir = RunDir::create(&out)?;
         console.say(&plan);
@@ -72,6 +73,13 @@ impl Train {
     fn check_folder(&self, earlier: &Earlier) -> Result<()> {
         match &self.out {
             Some(out) if out.exists() && !out.is_dir() => RunDir::create(out).map(drop),
+            Some(out) if self.resume && earlier.config.is_none() => {
+                Err(Error::Usage(format!("{} holds no run to go on with; leave out --resume", out.display())))
+            }
+            Some(out) if earlier.config.is_none() && holds_files(out) => Err(Error::Usage(format!(
+                "{} holds files but no run; choose an empty or a new folder",
+                out.display()
+            ))),
             Some(out) if !self.resume && earlier.config.is_some() => Err(Error::Usage(format!(
                 "{} holds a run: add --resume to go on with it, or choose another folder",
                 out.display()
@@ -104,6 +112,12 @@ impl Train {
         sets.extend(common.precision_given().map(|name| format!("train.precision={}", quoted(&name))));
         Config::parse(&text, &origin, &sets)
     }
+}
+
+/// Whether a folder holds anything that a new run could overwrite.
+fn holds_files(folder: &Path) -> bool {
+    let visible = |entry: fs::DirEntry| !entry.file_name().to_string_lossy().starts_with('.');
+    fs::read_dir(folder).is_ok_and(|entries| entries.flatten().any(visible))
 }
 
 /// What the folder holds of a run.

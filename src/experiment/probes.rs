@@ -82,7 +82,8 @@ impl NetworkProbes {
     ) -> Result<Vec<Option<f64>>> {
         let keep = |what: &str, samples: usize, result: serde_json::Value| -> Result<()> {
             let device = at.net.backend.name();
-            let document = Document::new(what, &self.model, samples, device, options, result);
+            let analysis = if what.starts_with("basin") { "basin" } else { what };
+            let document = Document::new(analysis, &self.model, samples, device, options, result);
             dir.write_analysis(&format!("{what}-{}", options.bn.name()), at.step, &document)
         };
         let tested = at.test.unwrap_or(at.train);

@@ -6,7 +6,7 @@ use super::{Plan, Request, Runs, Scale};
 use crate::backend::Choice;
 use crate::data::{self, Progress, Source, Split, Which};
 use crate::store::{Figure, Provenance};
-use crate::train::{Config, Control, Data, flops, memory, now};
+use crate::train::{Config, Control, Data, check_memory, flops, memory, now};
 use crate::{Error, Result};
 
 /// Trains and measures what the request needs and is not there yet, then writes the figures. Answers their ids.
@@ -28,6 +28,9 @@ pub fn reproduce(
     let test = data::load(&source, Which::Test, download)?;
     let setting = setting(request, &train);
     let plans = plans(&setting, &figures)?;
+    for plan in &plans {
+        check_memory(&plan.config, train.len())?;
+    }
     control.say(&summary(&plans, request)?);
     let mut runs = Runs::default();
     for (index, plan) in plans.iter().enumerate() {
@@ -147,12 +150,12 @@ fn summary(plans: &[Plan], request: &Request) -> Result<String> {
     let speed = crate::train::measured_speed();
     let minutes = 1.5 * work / speed / 60.0; // half again for probes and passes over memory
     Ok(format!(
-        "{} runs, {left} to do: about {:.1} TFLOP, {:.1} GB of memory, {:.2} GB on disk, {:.0} minutes here",
+        "runs: {}, {left} to do; about {:.1} TFLOP, {:.1} GB of memory, {:.2} GB on disk, {:.0} min here",
         plans.len() as u64 * request.seeds,
         work / 1e12,
         (peak / 1e9).max(0.1),
         disk / 1e9,
-        minutes.max(1.0),
+        minutes.ceil(),
     ))
 }
 

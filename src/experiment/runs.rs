@@ -36,7 +36,7 @@ impl Runs {
         found.map(|(_, dirs)| &dirs[..]).ok_or_else(|| Error::Failed(format!("run {name} is not there")))
     }
 
-    /// Wall time of all runs with this prefix, seconds of training and of probes.
+    /// Wall time of the runs with these names, all repetitions: seconds of training and of probes.
     pub fn seconds(&self, names: &[String]) -> Result<[f64; 2]> {
         let mut sum = [0.0; 2];
         for (_, dirs) in self.runs.iter().filter(|(name, _)| names.contains(name)) {

@@ -53,6 +53,12 @@ fn temporary_name(name: &str) -> String {
     format!(".{name}.{}-{count}.tmp", std::process::id())
 }
 
+/// Whether this is the name of a temporary file of [`write_atomic`].
+pub(super) fn is_temporary(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with('.') && name.ends_with(".tmp")
+}
+
 /// Removes its file when dropped, which after the rename finds nothing to remove.
 struct Temporary {
     path: PathBuf,

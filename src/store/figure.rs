@@ -205,7 +205,12 @@ impl Figure {
     pub fn read(path: &Path) -> Result<Figure> {
         let text = fs::read(path).map_err(Error::io("read", path))?;
         let damaged = |what: String| {
-            Error::file(path, format!("{what}; remove it, or run `netdyn reproduce` for this figure again"))
+            Error::file(
+                path,
+                format!(
+                    "{what}; give report a folder that `netdyn reproduce` wrote, or make this figure again"
+                ),
+            )
         };
         let json: serde_json::Value =
             serde_json::from_slice(&text).map_err(|why| damaged(format!("not a figure file: {why}")))?;

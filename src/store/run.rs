@@ -83,7 +83,9 @@ impl RunDir {
         for folder in ["analysis", "checkpoints"] {
             let folder = path.join(folder);
             fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+            remove_leftovers(&folder)?;
         }
+        remove_leftovers(path)?;
         Ok(RunDir { path: path.to_owned() })
     }
 
@@ -117,7 +119,10 @@ impl RunDir {
         let path = self.path.join("manifest.json");
         let Some(text) = read_if_there(&path)? else { return Ok(None) };
         let manifest = serde_json::from_str(&text);
-        manifest.map(Some).map_err(|e| Error::file(&path, format!("is no manifest of a run: {e}")))
+        manifest.map(Some).map_err(|e| {
+            let remedy = "remove it, and the run goes on from its newest checkpoint";
+            Error::file(&path, format!("is no manifest of a run ({e}); {remedy}"))
+        })
     }
 
     /// Writes `analysis/<what>-step-<step>.json`.
@@ -205,6 +210,17 @@ impl RunDir {
     fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         write_atomic(&self.path.join(name), |file| file.write_all(bytes))
     }
+}
+
+/// Removes what a killed process left of files it was writing. The folder has one writer at a time.
+fn remove_leftovers(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
+        let path = entry.map_err(Error::io("read", folder))?.path();
+        if super::atomic::is_temporary(&path) {
+            fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+        }
+    }
+    Ok(())
 }
 
 /// Pretty JSON with a final newline.

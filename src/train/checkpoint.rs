@@ -39,12 +39,22 @@ pub fn restore_newest<B: Backend, R: Real>(
     let Some(&step) = dir.checkpoints()?.last() else { return Ok(None) };
     let path = dir.checkpoint(step);
     let options = ReadOptions { activation: Some(trainer.net.spec.activation), ..ReadOptions::default() };
-    let (network, _) = file::read(&path, &options)?;
-    let extra = file::read_extra(&path)?;
+    let read = file::read(&path, &options).and_then(|(network, _)| Ok((network, file::read_extra(&path)?)));
+    let (network, extra) = read.map_err(|e| damaged(&path, e))?;
     let values = |name: &str| extra.tensors.get(name).and_then(Tensor::values::<f64>).unwrap_or_default();
     let state = OptimizerState { first: values(FIRST), second: values(SECOND) };
     trainer.restore(&network, &state, step).map_err(|e| other_run(&path, &e))?;
     Ok(Some(step))
+}
+
+/// A damaged state need not end the run: the one before it is as good.
+fn damaged(path: &Path, why: Error) -> Error {
+    match why {
+        Error::File { what, .. } => {
+            Error::file(path, format!("{what}; or remove it, and the run goes on from the state before it"))
+        }
+        other => other,
+    }
 }
 
 fn other_run(path: &Path, why: &Error) -> Error {

@@ -2,6 +2,7 @@
 
 use super::Config;
 use crate::backend::{Activation, Backend, Field, Input, Linear, Part, PartMut, cpu::Cpu};
+use crate::{Error, Result};
 use std::time::Instant;
 
 /// Floating-point operations of all updates of a run (resolved) on `samples` training samples.
@@ -26,6 +27,30 @@ pub fn memory(config: &Config, samples: usize) -> f64 {
     let widest = widths[1..].iter().max().map_or(0.0, |n| *n as f64);
     let data = (samples + used) as f64 * widths[0] as f64;
     data + word * (4.0 * weights + batch as f64 * (fields + 2.0 * widest) + 2.0 * used as f64 * widest)
+}
+
+/// Refuses a run (resolved) that needs more memory than the machine has, where the system tells how much.
+///
+/// # Errors
+/// [`Error::Device`] with both numbers.
+pub fn check_memory(config: &Config, samples: usize) -> Result<()> {
+    let needed = memory(config, samples);
+    match installed_memory() {
+        Some(installed) if needed > installed => Err(Error::Device(format!(
+            "{} takes {:.1} GB of memory and this machine has {:.1}; choose smaller model.widths or train.batch",
+            config.spec().shape(),
+            needed / 1e9,
+            installed / 1e9
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Bytes of main memory, where `/proc/meminfo` says it.
+fn installed_memory() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
+    line.split_whitespace().nth(1)?.parse::<f64>().ok().map(|kib| 1024.0 * kib)
 }
 
 fn used(config: &Config, samples: usize) -> usize {

@@ -66,23 +66,15 @@ pub trait Control: Sync {
     fn say(&self, line: &str);
 }
 
-/// Whether to continue an earlier run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Begin {
-    /// A new run; a directory that holds one is refused.
-    New,
-    /// From the newest checkpoint, or anew where there is none.
-    Resume,
-}
-
-/// Trains as `config` (resolved) says, in `dir`. Answers the finished manifest.
+/// Trains as `config` (resolved) says, in `dir`, from the newest checkpoint there if there is one. Answers the
+/// finished manifest.
 ///
 /// The state at any step is a function of configuration and data alone, so a resumed run ends in the same
 /// bits as one that was never stopped.
 ///
 /// # Errors
 /// What [`Control::stop`] answers, after the state was saved; [`Error::NonFinite`], with the last good state
-/// kept; [`Error::Usage`] if `dir` holds another run.
+/// kept; [`Error::File`] if a checkpoint in `dir` is damaged or of another run.
 pub fn run<B: Backend, R: Real>(
     backend: &B,
     config: &Config,

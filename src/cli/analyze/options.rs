@@ -63,13 +63,13 @@ impl Measuring {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Single analyses")]
 pub struct Details {
-    /// Bins of rank distributions.
-    #[arg(long, value_name = "B", default_value_t = 100)]
-    bins: usize,
-    /// Report these layers only; the first hidden layer is 2.
+    /// Bins of rank distributions, 2 to 10000.
+    #[arg(long, value_name = "B", default_value_t = 100, value_parser = clap::value_parser!(u16).range(2..=10_000))]
+    bins: u16,
+    /// Report these layers only (rpd, lmap, lp, geometry); the first hidden layer is 2.
     #[arg(long, value_name = "LAYER,…", value_delimiter = ',')]
     layers: Option<Vec<usize>>,
-    /// Report these classes only.
+    /// Report these classes only (project, cones, and basin with --per-class).
     #[arg(long, value_name = "CLASS,…", value_delimiter = ',')]
     classes: Option<Vec<usize>>,
     /// Where the noise of a basin acts.
@@ -102,7 +102,7 @@ impl Details {
     /// `options` with these choices.
     pub fn options(&self, options: Options) -> Options {
         Options {
-            bins: self.bins,
+            bins: usize::from(self.bins),
             layers: self.layers.clone(),
             classes: self.classes.clone(),
             space: self.space,

@@ -11,15 +11,17 @@ impl Config {
     /// # Errors
     /// [`Error::Usage`] for an unknown key, naming the nearest known one, and for a value of the wrong type.
     pub fn parse(text: &str, origin: &str, sets: &[String]) -> Result<Config> {
-        let mut table: Table = text
-            .parse()
-            .map_err(|e: toml::de::Error| Error::Usage(format!("{origin}: {}", one_line(&e.to_string()))))?;
+        let mut table: Table = text.parse().map_err(|e: toml::de::Error| {
+            let line = e.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+            Error::Usage(format!("{origin}, line {line}: {}", one_line(e.message())))
+        })?;
         for set in sets {
             apply_set(&mut table, set)?;
         }
         check_keys(&table, &known_keys(), "", origin)?;
         serde_path_to_error::deserialize(Value::Table(table)).map_err(|e| {
-            let (key, what) = (e.path().to_string(), one_line(&e.into_inner().to_string()));
+            let key = e.path().to_string();
+            let what = plain(&key, &one_line(&e.into_inner().to_string()));
             Error::Usage(format!("{origin}: {key}: {what}"))
         })
     }
@@ -28,6 +30,23 @@ impl Config {
     pub fn to_toml(&self) -> String {
         toml::to_string(self).unwrap_or_default()
     }
+}
+
+/// What the deserialiser says, in words of the settings rather than of Rust.
+fn plain(key: &str, what: &str) -> String {
+    if what.contains("untagged enum") {
+        return match key {
+            "bn.momentum" => "is neither a number nor \"cumulative\"".into(),
+            _ => "is neither \"log\", \"log:N\", a number of steps nor a list of steps".into(),
+        };
+    }
+    let words = [
+        ("expected usize", "expected a whole number, 0 or more"),
+        ("expected u64", "expected a whole number, 0 or more"),
+        ("expected f64", "expected a number"),
+        ("expected a sequence", "expected a list"),
+    ];
+    words.iter().fold(what.to_owned(), |text, (jargon, word)| text.replace(jargon, word))
 }
 
 fn one_line(text: &str) -> String {
@@ -71,7 +90,10 @@ fn all_keys(table: &Table, path: &str) -> Vec<String> {
     for (key, value) in table {
         let full = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
         match value {
-            Value::Table(inner) => keys.extend(all_keys(inner, &full)),
+            Value::Table(inner) => {
+                keys.extend(all_keys(inner, &full));
+                keys.push(full);
+            }
             _ => keys.push(full),
         }
     }
