@@ -192,7 +192,7 @@ fn a_signal_ends_an_analysis_at_once() {
         assert!(lines.any(|line| line.starts_with("device: ")));
         Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(code), "{signal}");
-        assert!(lines.any(|line| line.starts_with("error: stopped by signal")), "{signal}");
+        assert!(lines.any(|line| line.starts_with("error: stopped by SIG")), "{signal}");
     }
 }
 

@@ -170,7 +170,8 @@ fn the_page_stands_alone_and_shows_text_as_text() {
     }
     let row = |node: &roxmltree::Node| node.has_tag_name("th") && node.attribute("scope") == Some("row");
     let claims: Vec<_> = tree.descendants().filter(row).filter_map(|node| node.text()).collect();
-    assert_eq!(claims, ["1a", "1a", "2", "2", "10", "10"]);
+    // Both figures of this page check the same claims on the same numbers: one row each.
+    assert_eq!(claims, ["1a", "2", "10"]);
 }
 
 #[test]
