@@ -49,6 +49,9 @@ impl NetworkProbes {
             Probe::Accuracy => ["train_loss", "train_accuracy", "test_loss", "test_accuracy"]
                 .map(|name| format!("{name}.{mode}.all"))
                 .to_vec(),
+            Probe::TestAccuracy => {
+                ["test_loss", "test_accuracy"].map(|name| format!("{name}.{mode}.all")).to_vec()
+            }
             Probe::Rpd => hidden().map(|layer| format!("rpd_gradient.{mode}.{layer}")).collect(),
             Probe::BasinSample => vec![format!("basin_sample.{mode}.all")],
             Probe::BasinWeight => vec![format!("basin_weight.{mode}.all")],
@@ -95,6 +98,10 @@ impl NetworkProbes {
                 let test = at.test.map(|test| self.accuracy(at, test, test.len, options.bn)).transpose()?;
                 let split = |pair: Option<(f64, f64)>| [pair.map(|p| p.0), pair.map(|p| p.1)];
                 split(Some(train)).into_iter().chain(split(test)).collect()
+            }
+            Probe::TestAccuracy => {
+                let test = at.test.map(|test| self.accuracy(at, test, test.len, options.bn)).transpose()?;
+                vec![test.map(|(loss, _)| loss), test.map(|(_, accuracy)| accuracy)]
             }
             Probe::Rpd => {
                 let rpd = analysis::rpd(at.net, network, at.train, options)?;
@@ -176,6 +183,9 @@ impl<B: Backend, R: Real> Probes<B, R> for NetworkProbes {
                     if mode == BnMode::Eval {
                         row.fixed[2..].copy_from_slice(&values[2..]);
                     }
+                }
+                if probe == Probe::TestAccuracy && mode == BnMode::Eval {
+                    row.fixed[2..].copy_from_slice(&values);
                 }
                 row.values.extend(values);
             }

@@ -189,6 +189,8 @@ pub struct ProbeConfig {
 pub enum Probe {
     /// Accuracy and loss on training and test set, both batch-norm modes.
     Accuracy,
+    /// The same on the test set alone.
+    TestAccuracy,
     /// Rank probability distributions of all hidden layers.
     Rpd,
     /// Basin in sample space.

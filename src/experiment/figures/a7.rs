@@ -106,7 +106,7 @@ fn runs(setting: &Setting) -> Result<Vec<Plan>> {
         batch = {batch}
         steps = {steps}
         [probe]
-        schedule = "log:15"
+        schedule = "log:12"
         what = ["accuracy", "rpd", "basin_sample", "basin_weight", "norms"]
         bins = 100
         trials = {trials}
