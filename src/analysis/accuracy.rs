@@ -20,7 +20,7 @@ pub struct Accuracy {
     pub loss: f64,
     /// Mean over samples and classes of the squared difference to one-hot targets.
     pub mse: f64,
-    /// Share of each class that is predicted right, [K]; none for a class without samples.
+    /// Share of each class that is predicted right, \[K\]; none for a class without samples.
     pub per_class: Vec<Option<f64>>,
 }
 

@@ -22,7 +22,7 @@ pub struct LayerGeometry {
     pub within_cosine_distance: f64,
     /// Mean cosine over the unordered pairs of class centres; none with fewer than two classes.
     pub between_cosine_similarity: Option<f64>,
-    /// The within-class distance class by class, [K]; none for a class without samples.
+    /// The within-class distance class by class, \[K\]; none for a class without samples.
     pub per_class: Vec<Option<f64>>,
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct LinearMap {
     /// M, row-major [K, N_l].
     pub matrix: Vec<f64>,
-    /// c, [K].
+    /// c, \[K\].
     pub offset: Vec<f64>,
 }
 

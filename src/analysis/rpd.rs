@@ -26,15 +26,15 @@ pub struct LayerRpd {
     /// Minus the least-squares slope of `density` against bin centres; positive where samples crowd the high
     /// ranks of their class.
     pub gradient: f64,
-    /// Mean over neurons and classes, [B].
+    /// Mean over neurons and classes, \[B\].
     pub density: Vec<f64>,
-    /// [K]
+    /// \[K\]
     pub class_gradient: Vec<Option<f64>>,
-    /// Mean over neurons, [K][B].
+    /// Mean over neurons, \[K\]\[B\].
     pub class_density: Vec<Option<Vec<f64>>>,
     /// Pairs of neuron and class whose linear map is zero: all samples are equal to them, and the RPD flat.
     pub zero_signs: usize,
-    /// [N][K], if it was asked for.
+    /// \[N\]\[K\], if it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub neuron_gradient: Option<Vec<Vec<Option<f64>>>>,
 }

@@ -76,7 +76,7 @@ pub trait Backend: Sync + Sized {
     /// (two-pass or Welford/Chan, never E\[z²\] − E\[z\]²).
     ///
     /// `x` is [rows, inputs] and is formed on the fly from `input`; `weight` is [outputs, inputs], `bias`
-    /// [outputs], `z` [rows, outputs]. Source: paper A, Eq. 1.
+    /// \[outputs\], `z` [rows, outputs]. Source: paper A, Eq. 1.
     fn linear<R: Real>(
         &self,
         desc: Linear,
@@ -95,7 +95,7 @@ pub trait Backend: Sync + Sized {
         moments: Moments<'_, Self, R>,
     ) -> Result<()>;
 
-    /// `inv_std = 1/√(var + ε)`, each [features]; with `running`, also the exponential moving averages
+    /// `inv_std = 1/√(var + ε)`, each \[features\]; with `running`, also the exponential moving averages
     /// `running = (1 − α) running + α batch`, the variance unbiased as PyTorch does; a
     /// statistic that is not finite leaves its running value as it was. Source: paper A, Eq. 3.
     fn batch_norm<R: Real>(
@@ -107,7 +107,7 @@ pub trait Backend: Sync + Sized {
         running: Option<Moments<'_, Self, R>>,
     ) -> Result<()>;
 
-    /// Loss of every row of `logits` [rows, classes] into `row_loss` (f64, [rows]), and on request the
+    /// Loss of every row of `logits` [rows, classes] into `row_loss` (f64, \[rows\]), and on request the
     /// gradient of the batch's loss, which is the mean of `row_loss`.
     ///
     /// Cross-entropy: `row_loss = −log softmax(logits)[label]`. MSE: `row_loss` is the mean over classes of
@@ -207,7 +207,7 @@ pub trait Backend: Sync + Sized {
     ) -> Result<()>;
 
     /// Cosine of every row of `input` with the centre of its class (`centres` f64 [classes, features]);
-    /// a zero vector has cosine 0. `cosines` is f64 [rows].
+    /// a zero vector has cosine 0. `cosines` is f64 \[rows\].
     fn class_cosines<R: Real>(
         &self,
         desc: ClassSums,
@@ -309,9 +309,9 @@ impl<'a, B: Backend, T: Element> PartMut<'a, B, T> {
 pub struct Moments<'a, B: Backend, R: Real> {
     /// Holds both.
     pub buf: &'a mut B::Buf<R>,
-    /// [features]
+    /// \[features\]
     pub mean: Span,
-    /// [features]
+    /// \[features\]
     pub var: Span,
 }
 
@@ -409,7 +409,7 @@ impl<B: Backend, R: Real> Copy for Field<'_, B, R> {}
 pub struct Noise<'a, B: Backend, R: Real> {
     /// [rows, features]
     pub xi: Part<'a, B, R>,
-    /// [rows]
+    /// \[rows\]
     pub amplitude: Part<'a, B, R>,
 }
 
@@ -420,7 +420,7 @@ impl<B: Backend, R: Real> Clone for Noise<'_, B, R> {
 }
 impl<B: Backend, R: Real> Copy for Noise<'_, B, R> {}
 
-/// Batch normalisation with given statistics; each part [features].
+/// Batch normalisation with given statistics; each part \[features\].
 pub struct Norm<'a, B: Backend, R: Real> {
     /// μ
     pub mean: Part<'a, B, R>,

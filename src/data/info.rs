@@ -27,7 +27,7 @@ pub struct SplitInfo {
     pub pixels: usize,
     /// Number of classes.
     pub classes: usize,
-    /// [classes]: samples of each.
+    /// \[classes\]: samples of each.
     pub per_class: Vec<usize>,
     /// SHA-256 of the two raw files, images then labels, hexadecimal.
     pub sha256: [String; 2],

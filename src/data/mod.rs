@@ -54,7 +54,7 @@ pub fn fetch(name: &str, progress: &dyn Progress) -> Result<PathBuf> {
 pub struct Split {
     /// [samples, pixels], row-major.
     pub images: Vec<u8>,
-    /// [samples], below `classes`.
+    /// \[samples\], below `classes`.
     pub labels: Vec<u8>,
     /// Pixels of an image (784 for MNIST).
     pub pixels: usize,
@@ -75,7 +75,7 @@ impl Split {
         self.labels.is_empty()
     }
 
-    /// [classes]: samples of each class.
+    /// \[classes\]: samples of each class.
     pub fn per_class(&self) -> Vec<usize> {
         let mut counts = vec![0; self.classes];
         for label in &self.labels {

@@ -38,7 +38,7 @@ pub fn get(npm: &OsStr, package: &Npm, files: &[Remote], writer: &Writer) -> Res
 /// The contents of `files`, in order, from a gzipped tar archive that has them in `folder`, which ends in `/`.
 ///
 /// Entries are matched by their whole name and are never written under it, so no name can lead anywhere. Sizes are
-/// checked before an entry is read, and the archive may not be larger than [`LARGEST`].
+/// checked before an entry is read, and the archive may not unpack to more than 128 MiB.
 pub fn unpack(archive: impl Read, folder: &str, files: &[Remote]) -> Result<Vec<Vec<u8>>, String> {
     let broken = |error: std::io::Error| format!("the archive is cut or corrupt ({error})");
     let mut found = vec![None; files.len()];

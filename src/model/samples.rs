@@ -8,7 +8,7 @@ use crate::data::Split;
 pub struct Samples<B: Backend> {
     /// [len, inputs]
     pub pixels: B::Buf<u8>,
-    /// [len]
+    /// \[len\]
     pub labels: B::Buf<u8>,
     /// The labels on the host.
     pub host_labels: Vec<u8>,
