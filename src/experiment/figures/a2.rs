@@ -6,7 +6,7 @@
 
 mod claims;
 
-use super::curves::{Estimate, column, last, linear_axis, log_axis, over_steps, series};
+use super::curves::{Estimate, column, last, linear_axis, log_axis, over_steps, series, started};
 use super::{Definition, Drawing, Setting};
 use crate::Result;
 use crate::analysis::{Document, Rpd};
@@ -231,7 +231,7 @@ fn epochs(setting: &Setting, runs: &Runs, curves: &[Curve]) -> Result<Drawing> {
     let mut drawn = Vec::new();
     for &(label, kind, name, color, style) in curves {
         let dirs = dirs(runs, kind, setting.samples)?;
-        drawn.push(after_start(over_steps(dirs, name, |step| step / per_epoch, (label, color, style))?));
+        drawn.push(started(over_steps(dirs, name, |step| step / per_epoch, (label, color, style))?));
     }
     let at = drawn[0].x.clone();
     let mut claims = vec![parting(&drawn, &at, "2b", "epoch", setting)];
@@ -251,20 +251,6 @@ fn epochs(setting: &Setting, runs: &Runs, curves: &[Curve]) -> Result<Drawing> {
         marks: vec![],
         claims,
     })
-}
-
-/// Drops step 0, which a logarithmic axis cannot show.
-fn after_start(mut series: Series) -> Series {
-    let keep: Vec<bool> = series.x.iter().map(|x| *x > 0.0).collect();
-    let mut kept = keep.iter();
-    series.x.retain(|_| *kept.next().unwrap_or(&true));
-    let mut kept = keep.iter();
-    series.y.retain(|_| *kept.next().unwrap_or(&true));
-    if let Some(error) = &mut series.error {
-        let mut kept = keep.iter();
-        error.retain(|_| *kept.next().unwrap_or(&true));
-    }
-    series
 }
 
 fn densities_small(setting: &Setting, runs: &Runs) -> Result<Drawing> {

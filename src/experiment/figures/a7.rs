@@ -7,11 +7,11 @@
 mod claims;
 mod course;
 
-use super::curves::{Estimate, column, linear_axis, log_axis, over_steps, series};
+use super::curves::{Estimate, column, linear_axis, log_axis, over_steps, series, started};
 use super::{Definition, Drawing, Setting};
 use crate::analysis::{Basin, Document};
 use crate::experiment::{Plan, Runs, Scale};
-use crate::store::{Axis, Mark, RunDir, Series, Style};
+use crate::store::{Axis, Mark, RunDir, Style};
 use crate::{Error, Result};
 use claims::{decline, flat_before, groks, jump, magnitude, noise_claim, norm_first, peak_together};
 use course::Course;
@@ -206,18 +206,6 @@ fn gradients(setting: &Setting, runs: &Runs) -> Result<Drawing> {
         marks: grokking_mark(dirs)?,
         claims: vec![flat_before(dirs)?, peak_together(dirs)?, norm_first(dirs)?],
     })
-}
-
-/// Step 0 has no place on a logarithmic axis.
-fn started(mut series: Series) -> Series {
-    if series.x.first() == Some(&0.0) {
-        series.x.remove(0);
-        series.y.remove(0);
-        if let Some(error) = &mut series.error {
-            error.remove(0);
-        }
-    }
-    series
 }
 
 /// Accuracy at the i-th amplitude by step.

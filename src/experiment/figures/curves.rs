@@ -82,6 +82,18 @@ pub fn over_steps(
     Ok(series(label, color, style, &points))
 }
 
+/// The curve without step 0, which has no place on a logarithmic axis.
+pub fn started(mut series: Series) -> Series {
+    if series.x.first() == Some(&0.0) {
+        series.x.remove(0);
+        series.y.remove(0);
+        if let Some(error) = &mut series.error {
+            error.remove(0);
+        }
+    }
+    series
+}
+
 /// A linear axis.
 pub fn linear_axis(label: &str) -> Axis {
     Axis { label: label.into(), log: false, range: None }
