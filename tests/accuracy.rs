@@ -1,6 +1,6 @@
 //! Accuracy and losses against numpy.
 
-use crate::common::{assert_close, on_each_backend};
+use crate::common::assert_close;
 use crate::host;
 use netdyn::Error;
 use netdyn::analysis::{Options, accuracy};

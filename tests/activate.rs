@@ -1,6 +1,6 @@
 //! `activate` against its definition.
 
-use crate::common::{assert_close, on_each_backend};
+use crate::common::assert_close;
 use crate::reference::*;
 use netdyn::Error;
 use netdyn::backend::*;

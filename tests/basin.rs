@@ -1,6 +1,6 @@
 //! Attraction basins, against noisy images and noisy weights passed one by one through an f64 network.
 
-use crate::common::{assert_close, on_each_backend, slow};
+use crate::common::{assert_close, slow};
 use netdyn::analysis::{Basin, Detail, Options, Scaling, Space, Threshold, basin, no_progress};
 use netdyn::backend::{Activation, Backend, Real};
 use netdyn::data::{InputScale, Split};

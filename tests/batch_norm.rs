@@ -1,6 +1,6 @@
 //! `batch_norm` against its definition (paper A, Eq. 3).
 
-use crate::common::{assert_close, on_each_backend};
+use crate::common::assert_close;
 use crate::reference::*;
 use netdyn::Error;
 use netdyn::backend::*;

@@ -1,6 +1,6 @@
 //! `class_sums` and `class_cosines` on every backend, against sums written out in f64.
 
-use crate::common::{assert_close, cpu, on_each_backend};
+use crate::common::{assert_close, cpu};
 use netdyn::Error;
 use netdyn::backend::cpu::Cpu;
 use netdyn::backend::{Activation, Backend, ClassSums, Field, Input, Labels, Part, PartMut, Rows};

@@ -1,6 +1,6 @@
 //! Cones: noisy copies passed one by one through an f64 network, principal axes checked by what defines them.
 
-use crate::common::{assert_close, on_each_backend, slow};
+use crate::common::{assert_close, slow};
 use netdyn::analysis::{Detail, Options, View, basin, cones, no_progress};
 use netdyn::backend::{Activation, Backend};
 use netdyn::data::InputScale;

@@ -1,6 +1,6 @@
 //! Class geometry, sample by sample and pair by pair.
 
-use crate::common::{assert_close, on_each_backend, slow};
+use crate::common::{assert_close, slow};
 use netdyn::analysis::{Options, distances, geometry};
 use netdyn::backend::{Activation, Backend, Real};
 use netdyn::data::InputScale;

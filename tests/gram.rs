@@ -1,6 +1,6 @@
 //! `gram` on every backend, against sums of products written out in f64.
 
-use crate::common::{assert_close, on_each_backend};
+use crate::common::assert_close;
 use netdyn::Error;
 use netdyn::backend::cpu::Cpu;
 use netdyn::backend::{Activation, Backend, Field, Gram, Input, Part, PartMut, Rows};

@@ -1,6 +1,6 @@
 //! `linear` against its definition, and its promise of repeatability.
 
-use crate::common::{assert_close, on_each_backend};
+use crate::common::assert_close;
 use crate::reference::*;
 use netdyn::Error;
 use netdyn::backend::cpu::Cpu;

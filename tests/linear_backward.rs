@@ -1,6 +1,6 @@
 //! `linear_backward` against its definition, and against finite differences of a whole net.
 
-use crate::common::{assert_close, on_each_backend};
+use crate::common::assert_close;
 use crate::reference::*;
 use netdyn::Error;
 use netdyn::backend::cpu::Cpu;

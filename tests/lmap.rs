@@ -1,6 +1,6 @@
 //! L-maps against unit vectors and samples sent through the linearised layers one by one.
 
-use crate::common::{assert_close, on_each_backend};
+use crate::common::assert_close;
 use crate::host;
 use netdyn::Error;
 use netdyn::analysis::{Options, PruningCurve, linear_maps, lmap};

@@ -1,6 +1,6 @@
 //! `loss` against its definition.
 
-use crate::common::{assert_close, on_each_backend};
+use crate::common::assert_close;
 use crate::reference::*;
 use netdyn::Error;
 use netdyn::backend::*;

@@ -1,4 +1,23 @@
-//! All integration tests, one program: one module per operation, analysis or command.
+//! All integration tests but those of a card (`tests/cuda.rs`), one program: one module per operation, analysis or
+//! command.
+
+/// Runs each `fn test<B: Backend>(backend: &B)` here on the CPU, and in `tests/cuda.rs` on a card.
+macro_rules! on_each_backend {
+    ($($test:ident),+ $(,)?) => {
+        mod cpu {
+            $(#[test] fn $test() { crate::common::cpu(super::$test) })+
+        }
+    };
+}
+
+/// Runs each `fn test<B: Backend>(backend: &B)` on the CPU alone: what needs f64.
+macro_rules! on_cpu {
+    ($($test:ident),+ $(,)?) => {
+        mod cpu_only {
+            $(#[test] fn $test() { crate::common::cpu(super::$test) })+
+        }
+    };
+}
 
 mod common;
 mod host;

@@ -1,6 +1,6 @@
 //! `moments` against the two-pass definition, with and without noise in the field.
 
-use crate::common::{assert_close, on_each_backend};
+use crate::common::assert_close;
 use crate::reference::*;
 use netdyn::Error;
 use netdyn::backend::*;

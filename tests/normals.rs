@@ -1,6 +1,6 @@
 //! `normals` on every backend, against the formula with the standard library's functions.
 
-use crate::common::{assert_close, on_each_backend};
+use crate::common::assert_close;
 use netdyn::Error;
 use netdyn::backend::{Backend, Normals, Part, PartMut, Real, Rows};
 use netdyn::rng::philox;

@@ -1,7 +1,7 @@
 //! The linear perceptron against normal equations solved by elimination, and against what characterises a
 //! least-squares solution of minimum norm.
 
-use crate::common::{assert_close, on_each_backend};
+use crate::common::assert_close;
 use crate::host::{self, Table};
 use netdyn::Error;
 use netdyn::analysis::{LinearMap, Options, PruningCurve, linear_maps, lp, perceptrons};

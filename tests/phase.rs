@@ -1,6 +1,6 @@
 //! The rule for learning phases, branch by branch.
 
-use crate::common::{assert_close, on_each_backend};
+use crate::common::assert_close;
 use crate::host;
 use netdyn::analysis::{LearningPhase, Options, Phase, learning_phase, phase};
 use netdyn::backend::Backend;

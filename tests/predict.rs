@@ -1,6 +1,5 @@
 //! `predict` against its definition.
 
-use crate::common::on_each_backend;
 use crate::reference::*;
 use netdyn::Error;
 use netdyn::backend::*;

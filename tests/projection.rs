@@ -1,6 +1,6 @@
 //! 2-D projections and what is measured in them, by power iteration and by looking at every pair.
 
-use crate::common::{assert_close, on_each_backend, slow};
+use crate::common::{assert_close, slow};
 use netdyn::analysis::{Options, Projection, project, region_overlap, test_train_distance};
 use netdyn::backend::{Activation, Backend, Real};
 use netdyn::data::{InputScale, Split};

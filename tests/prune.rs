@@ -1,6 +1,6 @@
 //! Pruned networks against the linearised one, and the choice of the layer.
 
-use crate::common::{assert_close, on_each_backend};
+use crate::common::assert_close;
 use crate::host;
 use netdyn::Error;
 use netdyn::analysis::{Method, Options, PruneFrom, Pruned, linear_maps, lmap, lp, perceptrons, prune};

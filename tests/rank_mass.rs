@@ -1,6 +1,6 @@
 //! `rank_mass` on every backend, against ranking by comparison of all pairs.
 
-use crate::common::{assert_close, on_each_backend};
+use crate::common::assert_close;
 use netdyn::Error;
 use netdyn::backend::cpu::Cpu;
 use netdyn::backend::{Backend, Field, Labels, Noise, Norm, Part, PartMut, RankMass, Real, Rows};

@@ -1,6 +1,6 @@
 //! Rank distributions against their definition: every sample of every neuron compared with every other.
 
-use crate::common::{assert_close, on_each_backend};
+use crate::common::assert_close;
 use crate::host::{self, Pass};
 use netdyn::Error;
 use netdyn::analysis::{Detail, LayerRpd, Options, Rpd, rpd};

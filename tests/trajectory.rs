@@ -3,7 +3,7 @@
 //! Operation tests cannot see what this does: the order of the parts, state carried from step to step,
 //! and how far rounding errors grow.
 
-use crate::common::{assert_close, on_each_backend};
+use crate::common::assert_close;
 use netdyn::backend::{Activation, Backend, LossKind, Optimizer, Real, Rows, Update};
 use netdyn::data::{InputScale, Split};
 use netdyn::model::{BnSpec, Layout, Momentum, Net, Network, Samples, Spec, Trainer};

@@ -1,6 +1,6 @@
 //! `update` against PyTorch's formulas, written out one parameter at a time.
 
-use crate::common::{assert_close, on_each_backend};
+use crate::common::assert_close;
 use crate::reference::*;
 use netdyn::Error;
 use netdyn::backend::*;

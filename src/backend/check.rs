@@ -348,6 +348,17 @@ impl Gram {
     }
 }
 
+/// Whether the arguments of [`Backend::add_scaled`] fit.
+pub(crate) fn add_scaled<B: Backend, R: Real>(
+    x: &Part<'_, B, R>,
+    y: &Part<'_, B, R>,
+    out: &PartMut<'_, B, R>,
+) -> Result<()> {
+    let len = out.span.len;
+    let fits = [("x", x.fits(len)), ("y", y.fits(len)), ("out", out.fits(len))];
+    require("add_scaled", &out.span, &fits)
+}
+
 /// [`Error::Shape`] naming the first argument that does not fit.
 pub(crate) fn require(op: &'static str, desc: &dyn Debug, fits: &[(&str, bool)]) -> Result<()> {
     match fits.iter().find(|(_, fits)| !fits) {

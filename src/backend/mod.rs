@@ -6,6 +6,7 @@
 
 mod check;
 pub mod cpu;
+pub mod cuda;
 mod desc;
 
 pub use desc::*;
@@ -53,6 +54,12 @@ pub trait Backend: Sync + Sized {
 
     /// Threads of the CPU at work.
     fn threads(&self) -> usize;
+
+    /// Whether this processor computes in R.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] that names the precision, if it does not.
+    fn offers<R: Real>(&self) -> Result<()>;
 
     /// How many samples evaluation should pass through the network at a time.
     fn chunk_rows(&self) -> usize;
@@ -238,6 +245,29 @@ pub enum Choice {
         /// At least 1.
         threads: usize,
     },
+    /// A card.
+    Cuda {
+        /// Its number, as the driver counts.
+        ordinal: u32,
+        /// Arithmetic of the matrix products.
+        precision: Precision,
+        /// Threads of the CPU for what is left to it.
+        threads: usize,
+    },
+}
+
+/// Arithmetic of the matrix products on CUDA; everything else is f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// As accurate as f32: three products of 16-bit halves on the tensor cores.
+    #[default]
+    F32,
+    /// As TensorFloat-32: one product of scaled 16-bit values.
+    Tf32,
+    /// One product of bfloat16 values.
+    Bf16,
+    /// Plain 32-bit fused multiply-adds.
+    Simt,
 }
 
 /// Work for whichever backend the user chose: a generic closure, which Rust lacks.
@@ -255,6 +285,10 @@ where
 {
     match choice {
         Choice::Cpu { threads } => cpu::Cpu::new(threads)?.install(|cpu| job.run(cpu)),
+        Choice::Cuda { ordinal, precision, threads } => {
+            let cuda = cuda::Cuda::open(ordinal, precision)?;
+            cpu::Cpu::new(threads)?.install(|_| job.run(&cuda))
+        }
     }
 }
 

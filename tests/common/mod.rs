@@ -1,20 +1,10 @@
-//! Backends to run on, and the one comparison every numeric test uses.
-#![allow(unused_macros, dead_code)] // each module uses some of it
+//! The CPU to run on, and the one comparison every numeric test uses.
+#![allow(dead_code)] // each module uses some of it
 
 pub mod network_file;
 pub mod slow;
 
 use netdyn::backend::cpu::Cpu;
-
-/// Runs each `fn test<B: Backend>(backend: &B)` on every backend, as `cpu::test`.
-macro_rules! on_each_backend {
-    ($($test:ident),+ $(,)?) => {
-        mod cpu {
-            $(#[test] fn $test() { crate::common::cpu(super::$test) })+
-        }
-    };
-}
-pub(crate) use on_each_backend;
 
 /// Runs `test` on a CPU backend with two threads.
 pub fn cpu(test: impl FnOnce(&Cpu) + Send) {

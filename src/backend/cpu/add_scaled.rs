@@ -11,12 +11,7 @@ pub(super) fn add_scaled<R: Real>(
     y: Part<'_, Cpu, R>,
     out: PartMut<'_, Cpu, R>,
 ) -> Result<()> {
-    let len = out.span.len;
-    check::require(
-        "add_scaled",
-        &out.span,
-        &[("x", x.fits(len)), ("y", y.fits(len)), ("out", out.fits(len))],
-    )?;
+    check::add_scaled(&x, &y, &out)?;
     let alpha = R::of(alpha);
     let operands = x.slice().par_chunks(ELEMENTS_PER_TASK).zip(y.slice().par_chunks(ELEMENTS_PER_TASK));
     out.slice().par_chunks_mut(ELEMENTS_PER_TASK).zip(operands).for_each(|(out, (x, y))| {

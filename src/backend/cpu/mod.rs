@@ -86,6 +86,10 @@ impl Backend for Cpu {
         self.pool.current_num_threads()
     }
 
+    fn offers<R: Real>(&self) -> Result<()> {
+        Ok(()) // f32 and f64, and there are no others
+    }
+
     fn chunk_rows(&self) -> usize {
         2048 // activations of a chunk stay in the last-level cache
     }
