@@ -34,7 +34,32 @@ macro_rules! modules {
     };
 }
 
-modules!(add_scaled);
+modules!(
+    accuracy,
+    activate,
+    add_scaled,
+    basin,
+    batch_norm,
+    class_sums,
+    cones,
+    geometry,
+    gram,
+    linear,
+    linear_backward,
+    lmap,
+    loss,
+    moments,
+    normals,
+    perceptron,
+    phase,
+    predict,
+    projection,
+    prune,
+    rank_mass,
+    rpd,
+    trajectory,
+    update,
+);
 
 fn main() {
     let arguments = Arguments::from_args();

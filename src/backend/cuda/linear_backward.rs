@@ -1,6 +1,5 @@
 //! `kernels/linear_backward.cu`
 
-use super::Buffer;
 use super::Cuda;
 use crate::backend::*;
 use crate::{Error, Result};

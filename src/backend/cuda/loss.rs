@@ -1,6 +1,5 @@
 //! `kernels/loss.cu`
 
-use super::Buffer;
 use super::Cuda;
 use crate::backend::*;
 use crate::{Error, Result};

@@ -1,6 +1,5 @@
 //! `kernels/rank_mass.cu`
 
-use super::Buffer;
 use super::Cuda;
 use crate::backend::*;
 use crate::{Error, Result};

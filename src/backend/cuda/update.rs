@@ -1,6 +1,5 @@
 //! `kernels/update.cu`
 
-use super::Buffer;
 use super::Cuda;
 use crate::backend::*;
 use crate::{Error, Result};

@@ -1,0 +1,34 @@
+// matmul.cuh -- what the matrix products share: operands, products, arguments.
+//
+//   FORWARD  z  [rows][outputs] = x W^T        a = x,  b = W        contraction over inputs
+//   BELOW    g  [rows][inputs]  = dz W         a = dz, b = W        contraction over outputs
+//   WEIGHT   dW [outputs][inputs] = dz^T x     a = dz, b = x        contraction over rows, in splits
+//
+// Nothing is ever transposed in memory: where the contraction runs along rows of an operand, its tiles are read
+// transposed. src/backend/cuda/matmul.rs fills these structs, field for field.
+#pragma once
+#include "input.cuh"
+
+// A row-major matrix: `planes` of 16-bit values whose sum times *inv_scale it is, or f32 where planes is 0.
+struct Operand {
+    const void* data;
+    const float* inv_scale;   // null: 1
+    uint64_t plane_stride;    // elements from a plane to the next, a multiple of 8
+    unsigned pitch;           // elements from a row to the next; for planes a multiple of 8
+    unsigned planes;
+};
+
+constexpr unsigned TILE = 128;   // rows and columns of out that one block makes
+
+// out[split][m][ldo]; every split but WEIGHT's is the only one. The epilogue of the product is applied.
+struct Matmul {
+    Operand a, b;
+    float* out;
+    unsigned m, n, k, ldo;
+    unsigned splits, k_per_split;
+    const float* bias;        // FORWARD: [n] or null
+    // Sums over the rows of each tile, [ceil(m / TILE)][n], or null. FORWARD: mean of the tile's column and sum of
+    // squared deviations from it. BELOW: sum of g and sum of g x-hat.
+    float *first, *second;
+    Input input;              // BELOW: of the layer below; its f'(h) and dropout multiply g
+};
