@@ -1,6 +1,6 @@
 //! `kernels/linear_backward.cu`
 
-use super::Cuda;
+use super::{Buffer, Cuda};
 use crate::backend::*;
 use crate::{Error, Result};
 

@@ -1,6 +1,6 @@
 //! `kernels/update.cu`
 
-use super::Cuda;
+use super::{Buffer, Cuda};
 use crate::backend::*;
 use crate::{Error, Result};
 
