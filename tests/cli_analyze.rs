@@ -155,6 +155,29 @@ fn options_out_of_range() {
         error(2, &["analyze", "rpd", model(), "--data", "sample", "--layers", "9"]).contains("--layers 9")
     );
     assert_eq!(run(&["analyze", "accuracy", model(), "--data", "sample", "--limit", "0"]).0, 2);
+    for (option, value) in [("--trials", "-1"), ("--bins", "-3"), ("--threshold", "-0.5"), ("--limit", "1.5")]
+    {
+        let line = error(2, &["analyze", "basin", model(), "--data", "sample", option, value]);
+        assert!(line.contains(option) && line.contains(value), "{line}");
+        assert!(!line.contains("digit"), "{line}");
+    }
+}
+
+#[test]
+fn options_without_effect_are_named() {
+    let noted = |what: &str, more: &[&str]| {
+        let args = ["analyze", what, model(), "--data", "sample", "--limit", "50", "--trials", "1"];
+        let (code, _, stderr) = run(&[&args[..], more].concat());
+        assert_eq!(code, 0, "{stderr}");
+        let note = |line: &str| Some(line.strip_prefix("note: ")?.split(' ').next()?.to_owned());
+        stderr.lines().filter_map(note).collect::<Vec<_>>()
+    };
+    assert_eq!(noted("norms", &["--bins", "20", "--per-sample"]), ["--bins", "--trials", "--per-sample"]);
+    assert_eq!(noted("basin", &["--absolute"]), ["--absolute"]);
+    let weight =
+        ["--absolute", "--space", "weight", "--classes", "1", "--per-class", "--threshold", "relative"];
+    assert!(noted("basin", &weight).is_empty());
+    assert!(noted("all", &["--bins", "20", "--layers", "2", "--classes", "1", "--per-neuron"]).is_empty());
 }
 
 #[test]

@@ -16,7 +16,7 @@ mod table;
 mod train;
 
 use crate::Result;
-use clap::{Parser, Subcommand};
+use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use common::Common;
 use std::process::ExitCode;
 
@@ -72,7 +72,8 @@ Example: netdyn reproduce A2 --out out";
 
 /// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let parsed = taking_negative_numbers(Cli::command()).try_get_matches();
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(answer) => {
             if answer.use_stderr() {
@@ -93,10 +94,23 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Lets the value of every option begin with a minus, so that `--trials -1` is told that -1 is out of range and not that
+/// there is no option -1.
+fn taking_negative_numbers(command: Command) -> Command {
+    command
+        .mut_args(|arg| {
+            let takes = arg.get_action().takes_values();
+            arg.allow_negative_numbers(takes)
+        })
+        .mut_subcommands(taking_negative_numbers)
+}
+
 /// The first paragraph of a usage error: what is wrong. The rest repeats the help.
 fn one_sentence(text: &str) -> String {
     let paragraph = text.lines().map(str::trim).take_while(|line| !line.is_empty());
-    paragraph.collect::<Vec<_>>().join(" ")
+    let sentence = paragraph.collect::<Vec<_>>().join(" ");
+    // The words of Rust's own number parser would not help anybody.
+    sentence.replace("invalid digit found in string", "use a whole number from 0 on")
 }
 
 fn run(cli: Cli) -> Result<()> {

@@ -130,6 +130,9 @@ impl Analyze {
         let console = common.console();
         self.check_outputs()?;
         let what = if self.what == What::All { What::EACH.to_vec() } else { vec![self.what] };
+        for option in self.details.without_effect(&what) {
+            console.say(&format!("note: {option} has no effect on {}", self.what.name()));
+        }
         let models = models(&self.models, &self.reading, self.measuring.bn, &console)?;
         let splits = match self.needed(&what) {
             none if none.is_empty() => Splits::default(),

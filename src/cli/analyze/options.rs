@@ -1,5 +1,6 @@
 //! The options of a measurement, and how a network file is to be read.
 
+use super::What;
 use crate::analysis::{AMPLITUDES, Detail, Options, Scaling, Space, Threshold};
 use crate::backend::Activation;
 use crate::data::{InputScale, Which};
@@ -63,27 +64,27 @@ impl Measuring {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Single analyses")]
 pub struct Details {
-    /// Bins of rank distributions, 2 to 10000.
-    #[arg(long, value_name = "B", default_value_t = 100, value_parser = clap::value_parser!(u16).range(2..=10_000))]
-    bins: u16,
+    /// Bins of rank distributions, 2 to 10000 [default: 100].
+    #[arg(long, value_name = "B", value_parser = clap::value_parser!(u16).range(2..=10_000))]
+    bins: Option<u16>,
     /// Report these layers only (rpd, lmap, lp, geometry); the first hidden layer is 2.
     #[arg(long, value_name = "LAYER,…", value_delimiter = ',')]
     layers: Option<Vec<usize>>,
     /// Report these classes only (project, cones, and basin with --per-class).
     #[arg(long, value_name = "CLASS,…", value_delimiter = ',')]
     classes: Option<Vec<usize>>,
-    /// Where the noise of a basin acts.
-    #[arg(long, default_value = "sample")]
-    space: Space,
+    /// Where the noise of a basin acts [default: sample].
+    #[arg(long)]
+    space: Option<Space>,
     /// Noise amplitudes of basins and cones [default: 0 to 1.5 in twelve steps].
     #[arg(long, value_name = "A,…", value_delimiter = ',', allow_hyphen_values = true)]
     amplitudes: Option<Vec<f64>>,
-    /// Noise draws for each amplitude.
-    #[arg(long, value_name = "T", default_value_t = 10)]
-    trials: usize,
-    /// Accuracy at which a basin ends, or relative: half of that without noise.
-    #[arg(long, value_name = "A|relative", default_value = "0.5")]
-    threshold: Threshold,
+    /// Noise draws for each amplitude [default: 10].
+    #[arg(long, value_name = "T")]
+    trials: Option<usize>,
+    /// Accuracy at which a basin ends, or relative: half of that without noise [default: 0.5].
+    #[arg(long, value_name = "A|relative")]
+    threshold: Option<Threshold>,
     /// Do not scale weight noise by the spread of each matrix.
     #[arg(long)]
     absolute: bool,
@@ -102,13 +103,13 @@ impl Details {
     /// `options` with these choices.
     pub fn options(&self, options: Options) -> Options {
         Options {
-            bins: usize::from(self.bins),
+            bins: self.bins.map_or(options.bins, usize::from),
             layers: self.layers.clone(),
             classes: self.classes.clone(),
-            space: self.space,
+            space: self.space.unwrap_or(options.space),
             amplitudes: self.amplitudes.clone().unwrap_or_else(|| AMPLITUDES.to_vec()),
-            trials: self.trials,
-            threshold: self.threshold,
+            trials: self.trials.unwrap_or(options.trials),
+            threshold: self.threshold.unwrap_or(options.threshold),
             scaling: if self.absolute { Scaling::Absolute } else { Scaling::Standardized },
             detail: Detail {
                 per_neuron: self.per_neuron,
@@ -117,6 +118,26 @@ impl Details {
             },
             ..options
         }
+    }
+
+    /// The options given that none of the analyses `what` reads.
+    pub fn without_effect(&self, what: &[What]) -> Vec<&'static str> {
+        let weight = self.space == Some(Space::Weight);
+        let given: [(&str, bool, &[What]); 11] = [
+            ("--bins", self.bins.is_some(), &[What::Rpd, What::Phase]),
+            ("--layers", self.layers.is_some(), &[What::Rpd, What::Lmap, What::Lp, What::Geometry]),
+            ("--classes", self.classes.is_some() && !self.per_class, &[What::Project, What::Cones]),
+            ("--space", self.space.is_some(), &[What::Basin]),
+            ("--amplitudes", self.amplitudes.is_some(), &[What::Basin, What::Cones]),
+            ("--trials", self.trials.is_some(), &[What::Basin, What::Cones]),
+            ("--threshold", self.threshold.is_some(), &[What::Basin]),
+            ("--absolute", self.absolute, if weight { &[What::Basin] } else { &[] }),
+            ("--per-neuron", self.per_neuron, &[What::Rpd]),
+            ("--per-class", self.per_class, &[What::Basin]),
+            ("--per-sample", self.per_sample, &[What::Basin]),
+        ];
+        let unread = given.iter().filter(|(_, given, by)| *given && !by.iter().any(|by| what.contains(by)));
+        unread.map(|(option, ..)| *option).collect()
     }
 }
 
