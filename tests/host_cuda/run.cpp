@@ -1,0 +1,66 @@
+// run.cpp -- the blocks of a launch, shared out among OS threads that stay.
+#include "block.hpp"
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+namespace host_cuda {
+namespace {
+
+// What the OS threads are doing. Never destroyed: they outlive main.
+struct Crew {
+    std::mutex mutex;
+    std::condition_variable changed;
+    const Launch* launch = nullptr;
+    uint64_t number = 0;     // of the launch
+    unsigned wanted = 0, busy = 0;   // threads it takes; of them, not yet done
+    std::atomic<size_t> next{0};
+    std::atomic<bool> failed{false};
+
+    explicit Crew(unsigned threads) {
+        for (unsigned i = 0; i < threads; ++i) std::thread(&Crew::serve, this, i).detach();
+    }
+
+    void serve(unsigned me) {
+        Worker mine;
+        uint64_t done = 0;
+        for (std::unique_lock lock(mutex);;) {
+            changed.wait(lock, [&] { return number != done; });
+            done = number;
+            if (me >= wanted) continue;
+            lock.unlock();
+            mine.run(*launch, next, failed);
+            lock.lock();
+            if (--busy == 0) changed.notify_all();
+        }
+    }
+
+    bool run(const Launch& what) {
+        std::unique_lock lock(mutex);
+        launch = &what;
+        next = 0;
+        failed = false;
+        wanted = busy = unsigned(std::min<size_t>(options.threads, what.grid.count()));
+        ++number;
+        changed.notify_all();
+        changed.wait(lock, [&] { return busy == 0; });
+        return !failed;
+    }
+};
+
+}  // namespace
+
+std::vector<Kernel>& kernels() {
+    static std::vector<Kernel> all;
+    return all;
+}
+
+bool run(const Launch& launch) {
+    static std::mutex one_at_a_time;
+    static Crew& crew = *new Crew(options.threads);
+    const std::lock_guard lock(one_at_a_time);
+    return crew.run(launch);
+}
+
+}  // namespace host_cuda
