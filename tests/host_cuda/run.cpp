@@ -2,6 +2,7 @@
 #include "block.hpp"
 
 #include <condition_variable>
+#include <cstdio>
 #include <mutex>
 #include <thread>
 
@@ -49,7 +50,15 @@ struct Crew {
     }
 };
 
+void print(const std::string& text) {
+    static std::mutex one_at_a_time;
+    const std::lock_guard lock(one_at_a_time);
+    fputs(text.c_str(), stderr);
+}
+
 }  // namespace
+
+void (*on_report)(const std::string& text) = print;
 
 std::vector<Kernel>& kernels() {
     static std::vector<Kernel> all;
