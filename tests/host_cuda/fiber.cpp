@@ -39,6 +39,9 @@ Fiber::Fiber(void (*entry)(), unsigned number) {
         abort();
     }
     memory = static_cast<char*>(mapped);
+#if defined(__SANITIZE_ADDRESS__)
+    __asan_unpoison_memory_region(memory, STACK);   // of the frames that an abandoned fiber had there
+#endif
     mprotect(memory, GUARD, PROT_NONE);
     // Tops at one distance from each other would all fall into the same few cache lines.
     const size_t stagger = number * 832 % 32768;
