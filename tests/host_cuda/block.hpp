@@ -105,7 +105,7 @@ public:
     const Launch* launch = nullptr;
     // Copies under way, done when nothing else can run (HOST_CUDA_ASYNC=copy).
     std::vector<std::function<void()>> copies;
-    // cp.async and wgmma of each thread.
+    // cp.async and wgmma of each thread; empty until one is met.
     std::vector<Groups> copy_groups, product_groups;
 
     // Runs blocks until there are none left or one fails. False: failed, and reported.
@@ -116,7 +116,10 @@ public:
     // Waits for a condition that other threads or copies make true.
     void wait_until(const std::function<bool()>& condition, Site site);
     void progressed() { ++progress; }
-    Groups& my(std::vector<Groups>& of_threads) { return of_threads[thread->linear]; }
+    Groups& my(std::vector<Groups>& of_threads) {
+        of_threads.resize(threads.size());
+        return of_threads[thread->linear];
+    }
     // Reports the state of the block and gives the launch up.
     [[noreturn]] void fail(const char* why);
 
@@ -130,9 +133,11 @@ private:
     unsigned arrived[BARRIERS] = {};
     unsigned alive = 0;         // threads not ended
     uint64_t progress = 0;
+    unsigned cursor = 0, limit = 0;   // of a visit, in `order`
     bool failed = false;
 
     static void live();         // a fiber's life: one thread after the other
+    bool take_next();
     void prepare(const Launch& what);
     void poison_shared();
     void run_block();
