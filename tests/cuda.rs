@@ -24,6 +24,7 @@ macro_rules! on_cpu {
 }
 
 mod common;
+mod host;
 mod reference;
 
 /// Declares the modules and collects their tests.
