@@ -20,11 +20,13 @@ mod moments;
 mod normals;
 mod predict;
 mod rank_mass;
+mod rank_sort;
 mod update;
 
 use super::*;
 pub use buffer::Buffer;
 use driver::{Device, Function, Grid};
+pub use rank_mass::{RankMethod, RankPlan};
 use std::any::TypeId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
