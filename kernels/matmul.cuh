@@ -18,9 +18,12 @@ struct Operand {
     unsigned planes;
 };
 
+enum Product : unsigned { FORWARD, BELOW, WEIGHT };
+
 constexpr unsigned TILE = 128;   // rows and columns of out that one block makes
 
-// out[split][m][ldo]; every split but WEIGHT's is the only one. The epilogue of the product is applied.
+// out[split][m][ldo]; every split but WEIGHT's is the only one. The epilogue of the product is applied. Split s
+// contracts over k_per_split s .. min(k, k_per_split (s + 1)); k_per_split is a multiple of 64, and no split is empty.
 struct Matmul {
     Operand a, b;
     float* out;
