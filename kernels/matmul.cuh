@@ -35,3 +35,17 @@ struct Matmul {
     float *first, *second;
     Input input;              // BELOW: of the layer below; its f'(h) and dropout multiply g
 };
+
+// Tile number `index` of out, splits included: columns first, so that tiles at work together share rows of a.
+struct Tile {
+    unsigned m0, n0, split, k_begin, k_end;
+
+    __device__ __forceinline__ Tile(const Matmul& a, unsigned index) {
+        const unsigned across = (a.n + TILE - 1) / TILE, down = (a.m + TILE - 1) / TILE;
+        n0 = index % across * TILE;
+        m0 = index / across % down * TILE;
+        split = index / across / down;
+        k_begin = split * a.k_per_split;
+        k_end = min(a.k, k_begin + a.k_per_split);
+    }
+};
