@@ -78,7 +78,7 @@ __device__ __forceinline__ void matmul_simt(const Matmul& g) {
     unsigned turn = 0;
     for (unsigned k0 = tile.k_begin; k0 < tile.k_end; k0 += DEPTH, turn ^= 1) {
         fetch_at(k0 + DEPTH);   // zeros after the last
-#pragma unroll 2   // more would not leave room for two blocks a multiprocessor
+#pragma unroll(PRODUCT == BELOW ? 1 : 2)   // more would not leave registers for two blocks a multiprocessor
         for (unsigned k = 0; k < DEPTH; ++k) {
             float4 a[2], b[2];
 #pragma unroll
