@@ -19,6 +19,12 @@ pub(super) fn address_mut<T: Element>(part: &PartMut<'_, Cuda, T>) -> Address {
     part.buf.address() + (part.span.start * size_of::<T>()) as u64
 }
 
+/// The first elements of mean and variance.
+pub(super) fn moments<R: Real>(moments: &host::Moments<'_, Cuda, R>) -> (Address, Address) {
+    let at = |span: host::Span| moments.buf.address() + (span.start * size_of::<R>()) as u64;
+    (at(moments.mean), at(moments.var))
+}
+
 /// The number of `kernels/activation.cuh`.
 pub(super) fn activation(f: Activation) -> u32 {
     match f {

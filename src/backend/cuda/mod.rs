@@ -11,6 +11,7 @@ mod args;
 mod batch_norm;
 mod buffer;
 mod class_sums;
+mod classes;
 mod driver;
 mod gram;
 mod linear;
