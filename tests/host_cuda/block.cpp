@@ -1,12 +1,18 @@
 // block.cpp -- the threads of a block: who runs, who waits for whom.
 #include "block.hpp"
 
-#include <algorithm>
-#include <cstdio>
 #include <cstring>
-#include <mutex>
 #include <numeric>
 #include <random>
+#include <sstream>
+
+#include <link.h>
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
+
+// The most a block can ask for.
+thread_local uint8_t smem[host_cuda::MOST_SHARED] __attribute__((aligned(1024)));
 
 namespace host_cuda {
 
@@ -14,7 +20,10 @@ thread_local Worker* worker = nullptr;
 
 namespace {
 
-bool same(const Site& a, const Site& b) { return a.line() == b.line() && !strcmp(a.file_name(), b.file_name()); }
+bool same(const Site& a, const Site& b) {
+    const bool one_file = a.file_name() == b.file_name() || !strcmp(a.file_name(), b.file_name());
+    return a.line() == b.line() && one_file;
+}
 
 // The order of `count` threads. Reversed, a last warp that is not full still stands in one group of WARP.
 std::vector<unsigned> order_of(unsigned count) {
@@ -26,6 +35,32 @@ std::vector<unsigned> order_of(unsigned count) {
     }
     if (options.seed) std::shuffle(order.begin(), order.end(), std::mt19937(options.seed));
     return order;
+}
+
+// The calling thread's copy of what this library declares thread_local.
+std::pair<uint8_t*, size_t> thread_local_memory() {
+    smem[0] = 0;   // the first touch allocates it
+    std::pair<uint8_t*, size_t> found{nullptr, 0};
+    dl_iterate_phdr(
+        [](dl_phdr_info* module, size_t, void* found) {
+            const auto begin = static_cast<uint8_t*>(module->dlpi_tls_data);
+            for (unsigned i = 0; i < module->dlpi_phnum; ++i) {
+                const size_t bytes = module->dlpi_phdr[i].p_memsz;
+                if (module->dlpi_phdr[i].p_type != PT_TLS || smem < begin || smem >= begin + bytes) continue;
+                *static_cast<std::pair<uint8_t*, size_t>*>(found) = {begin, bytes};
+            }
+            return 0;
+        },
+        &found);
+    return found;
+}
+
+// Has the sanitizer refuse what lies behind the first `bytes` of dynamic shared memory.
+void allow_shared([[maybe_unused]] size_t bytes) {
+#if defined(__SANITIZE_ADDRESS__)
+    __asan_unpoison_memory_region(smem, bytes);
+    __asan_poison_memory_region(smem + bytes, MOST_SHARED - bytes);
+#endif
 }
 
 // The block that is run as the i-th of `count`.
@@ -54,20 +89,37 @@ void Worker::prepare(const Launch& what) {
     launch = &what;
     const auto count = unsigned(what.block.count());
     threads.resize(count);
+    const dim3 block = what.block;
+    for (unsigned i = 0; i < count; ++i) {
+        threads[i].linear = i;
+        threads[i].index = {i % block.x, i / block.x % block.y, i / (block.x * block.y)};
+    }
     warps.resize((count + WARP - 1) / WARP);
     order = order_of(count);
+    poison_shared();
+}
+
+// Shared memory begins undefined. All of this library's thread-local memory is shared arrays, but for `worker`.
+void Worker::poison_shared() {
+    allow_shared(MOST_SHARED);
+    const auto [begin, bytes] = thread_local_memory();
+    memset(begin, 0xff, bytes);
+    worker = this;
+    allow_shared(launch->shared);
 }
 
 void Worker::run_block() {
     const auto count = unsigned(threads.size());
+    memset(smem, 0xff, launch->shared);
     copies.clear();
+    copy_groups.clear();
+    product_groups.clear();
     std::fill(std::begin(arrived), std::end(arrived), 0u);
     std::fill(warps.begin(), warps.end(), Warp{~0u, 0});
     if (count % WARP) warps.back().alive = (1u << count % WARP) - 1;
-    const dim3 block = launch->block;
-    for (unsigned i = 0; i < count; ++i) {
-        const uint3 index{i % block.x, i / block.x % block.y, i / (block.x * block.y)};
-        threads[i] = Thread{.index = index, .linear = i, .state = State::READY};
+    for (Thread& t : threads) {
+        t.state = State::READY;
+        t.fiber = nullptr;
     }
     alive = count;
     failed = false;
@@ -94,8 +146,9 @@ void Worker::run_block() {
 }
 
 void Worker::visit(unsigned first, unsigned last) {
-    for (unsigned k = first; k < last && !failed; ++k) {
-        Thread& t = threads[order[k]];
+    limit = last;
+    for (cursor = first; cursor < limit && !failed; ++cursor) {
+        Thread& t = threads[order[cursor]];
         if (t.state == State::READY) ++progress;
         if (t.state == State::READY || t.state == State::POLLING) resume(t);
     }
@@ -112,8 +165,7 @@ void Worker::resume(Thread& t) {
         idle.pop_back();
     }
     switch_context(home, t.fiber->context);
-    // Threads that never wait thus follow each other on one warm stack.
-    if (t.state == State::ENDED) idle.push_back(t.fiber);
+    if (thread->state == State::ENDED) idle.push_back(thread->fiber);
 }
 
 void Worker::live() {
@@ -121,8 +173,21 @@ void Worker::live() {
     for (;;) {
         worker->launch->kernel->call(worker->launch->args);
         worker->end();
-        worker->leave();
+        if (!worker->take_next()) worker->leave();
     }
+}
+
+// A thread that has ended leaves its fiber to the one behind it, if that has not begun: threads that never wait cost
+// a call each.
+bool Worker::take_next() {
+    if (cursor + 1 >= limit) return false;
+    Thread& next = threads[order[cursor + 1]];
+    if (next.fiber || next.state != State::READY) return false;
+    ++cursor;
+    ++progress;
+    next.fiber = thread->fiber;
+    thread = &next;
+    return true;
 }
 
 // Those who wait do not wait for a thread that has ended.
@@ -133,7 +198,7 @@ void Worker::end() {
     warp.alive &= ~(1u << thread->linear % WARP);
     if (alive && arrived[0] == alive) release(0);
     const unsigned first = thread->linear / WARP * WARP;
-    for (unsigned lane = 0; lane < WARP; ++lane)
+    for (unsigned lane = 0; lane < WARP && warp.waiting >> lane; ++lane)
         if (warp.waiting >> lane & 1) release_collective(threads[first + lane]);
 }
 
@@ -158,15 +223,15 @@ void Worker::release(unsigned barrier) {
     arrived[barrier] = 0;
 }
 
-Lanes Worker::exchange(unsigned mask, uint64_t value, Site site) {
+Lanes Worker::exchange(unsigned mask, std::initializer_list<uint64_t> words, Site site) {
     Thread& me = *thread;
-    const unsigned lane = me.linear % WARP;
+    const unsigned lane = host_cuda::lane();
     me.state = State::IN_COLLECTIVE;
     me.mask = mask;
     me.site = site;
     if (!(mask >> lane & 1)) fail("a lane is not in the mask that it passes");
     me.turn ^= 1;
-    me.given[me.turn] = value;
+    std::copy(words.begin(), words.end(), me.given[me.turn]);
     warps[me.linear / WARP].waiting |= 1u << lane;
     release_collective(me);
     leave();
@@ -205,6 +270,16 @@ void Worker::wait_until(const std::function<bool()>& condition, Site site) {
     ++progress;
 }
 
+void Groups::wait(size_t open) {
+    if (ends.size() <= open) return;
+    const auto last = ends.end() - ptrdiff_t(open);
+    const size_t done = *(last - 1);
+    for (size_t i = 0; i < done; ++i) operations[i]();
+    operations.erase(operations.begin(), operations.begin() + ptrdiff_t(done));
+    ends.erase(ends.begin(), last);
+    for (size_t& end : ends) end -= done;
+}
+
 bool Worker::finish_a_copy() {
     if (copies.empty()) return false;
     const auto which = options.reverse ? copies.end() - 1 : copies.begin();
@@ -222,27 +297,25 @@ void Worker::fail(const char* why) {
 }
 
 void Worker::report(const char* why) const {
-    static std::mutex one_at_a_time;
-    const std::lock_guard lock(one_at_a_time);
-    fprintf(stderr, "host_cuda: kernel %s, block (%u, %u, %u): %s\n", launch->kernel->name, block_index.x,
-            block_index.y, block_index.z, why);
+    std::ostringstream text;
+    text << "host_cuda: kernel " << launch->kernel->name << ", block (" << block_index.x << ", " << block_index.y
+         << ", " << block_index.z << "): " << why << '\n';
     unsigned shown = 0;
     for (const Thread& t : threads) {
-        if (t.state == State::ENDED || (t.state == State::READY && &t != thread) || ++shown > 12) continue;
-        const char* doing = t.state == State::AT_BARRIER      ? "at barrier"
-                            : t.state == State::IN_COLLECTIVE ? "in a collective operation of lanes"
-                            : t.state == State::POLLING       ? "waiting for an mbarrier"
-                                                              : "running";
-        fprintf(stderr, "  thread %u: %s", t.linear, doing);
-        if (t.state == State::AT_BARRIER) fprintf(stderr, " %u", t.barrier);
-        if (t.state == State::IN_COLLECTIVE) fprintf(stderr, " %08x", t.mask);
-        if (t.state != State::READY) fprintf(stderr, ", %s:%u", t.site.file_name(), unsigned(t.site.line()));
-        fputc('\n', stderr);
+        const bool waits = t.state != State::READY && t.state != State::ENDED;
+        if ((!waits && &t != thread) || ++shown > 12) continue;
+        text << "  thread " << t.linear;
+        switch (t.state) {
+        case State::AT_BARRIER: text << " at barrier " << t.barrier; break;
+        case State::IN_COLLECTIVE: text << " in a collective of lanes " << std::hex << t.mask << std::dec; break;
+        case State::POLLING: text << " waiting for an mbarrier"; break;
+        default: text << " running";
+        }
+        if (waits) text << ", " << t.site.file_name() << ':' << t.site.line();
+        text << '\n';
     }
-    if (shown > 12) fprintf(stderr, "  and %u more threads\n", shown - 12);
+    if (shown > 12) text << "  and " << shown - 12 << " more threads\n";
+    on_report(text.str());
 }
 
 }  // namespace host_cuda
-
-// The largest a block can ask for; each launch uses as much of it as it asked for.
-thread_local uint8_t smem[host_cuda::MOST_SHARED] __attribute__((aligned(1024)));

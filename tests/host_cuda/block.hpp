@@ -8,11 +8,14 @@
 #include "fiber.hpp"
 #include "options.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <source_location>
+#include <string>
 #include <vector>
 
 struct uint3 {
@@ -47,18 +50,18 @@ struct Launch {
 enum class State : uint8_t { READY, AT_BARRIER, IN_COLLECTIVE, POLLING, ENDED };
 
 struct Thread {
-    Fiber* fiber;
-    uint3 index;
-    unsigned linear;
-    State state;
-    Site site;               // where it waits
-    unsigned barrier;        // AT_BARRIER
-    unsigned mask;           // IN_COLLECTIVE
+    Fiber* fiber = nullptr;
+    uint3 index{};
+    unsigned linear = 0;
+    State state = State::READY;
+    Site site{};             // where it waits
+    unsigned barrier = 0;    // AT_BARRIER
+    unsigned mask = 0;       // IN_COLLECTIVE
     // What it gives to its current and to its last collective operation, which some lane may still be reading.
-    uint64_t given[2];
-    unsigned turn;           // which of them is current
+    uint64_t given[2][4] = {};
+    unsigned turn = 0;       // which of them is current
     // Of the collective operation that ended last: who took part, and in which turn each was.
-    unsigned partners, turns;
+    unsigned partners = 0, turns = 0;
 };
 
 // What the lanes of a warp gave to one collective operation.
@@ -66,9 +69,23 @@ struct Lanes {
     const Thread* warp;
     unsigned partners, turns;
     // A lane that took no part has a value nobody should use: NaN bits.
-    uint64_t operator[](unsigned lane) const {
-        return partners >> lane & 1 ? warp[lane].given[turns >> lane & 1] : ~uint64_t(0);
+    uint64_t word(unsigned lane, unsigned index) const {
+        return partners >> lane & 1 ? warp[lane].given[turns >> lane & 1][index] : ~uint64_t(0);
     }
+    uint64_t operator[](unsigned lane) const { return word(lane, 0); }
+};
+
+// Asynchronous operations of one thread, which it commits in groups and waits for in order.
+class Groups {
+public:
+    void add(std::function<void()> operation) { operations.push_back(std::move(operation)); }
+    void commit() { ends.push_back(operations.size()); }
+    // Does what the wait for all but the newest `open` groups promises.
+    void wait(size_t open);
+
+private:
+    std::vector<std::function<void()>> operations;
+    std::vector<size_t> ends;
 };
 
 struct Warp {
@@ -88,15 +105,21 @@ public:
     const Launch* launch = nullptr;
     // Copies under way, done when nothing else can run (HOST_CUDA_ASYNC=copy).
     std::vector<std::function<void()>> copies;
+    // cp.async and wgmma of each thread; empty until one is met.
+    std::vector<Groups> copy_groups, product_groups;
 
     // Runs blocks until there are none left or one fails. False: failed, and reported.
     bool run(const Launch& what, std::atomic<size_t>& next, std::atomic<bool>& failed);
 
     void sync(unsigned barrier, unsigned count, Site site);
-    Lanes exchange(unsigned mask, uint64_t value, Site site);
+    Lanes exchange(unsigned mask, std::initializer_list<uint64_t> words, Site site);
     // Waits for a condition that other threads or copies make true.
     void wait_until(const std::function<bool()>& condition, Site site);
     void progressed() { ++progress; }
+    Groups& my(std::vector<Groups>& of_threads) {
+        of_threads.resize(threads.size());
+        return of_threads[thread->linear];
+    }
     // Reports the state of the block and gives the launch up.
     [[noreturn]] void fail(const char* why);
 
@@ -110,10 +133,13 @@ private:
     unsigned arrived[BARRIERS] = {};
     unsigned alive = 0;         // threads not ended
     uint64_t progress = 0;
+    unsigned cursor = 0, limit = 0;   // of a visit, in `order`
     bool failed = false;
 
     static void live();         // a fiber's life: one thread after the other
+    bool take_next();
     void prepare(const Launch& what);
+    void poison_shared();
     void run_block();
     void visit(unsigned first, unsigned last);
     void resume(Thread& t);
@@ -128,10 +154,15 @@ private:
 // The calling OS thread's.
 extern thread_local Worker* worker;
 
+inline unsigned lane() { return worker->thread->linear % WARP; }
+
 // Kernels by name, as their files register them.
 std::vector<Kernel>& kernels();
 
-// Runs a kernel to its end. False: it failed, and a report was printed.
+// Runs a kernel to its end. False: it failed, and `on_report` was told.
 bool run(const Launch& launch);
+
+// Who is told what is wrong; at first the standard error.
+extern void (*on_report)(const std::string& text);
 
 }  // namespace host_cuda

@@ -21,8 +21,6 @@
 // One copy for each OS thread, and an OS thread runs one block at a time. In a function it is static all the same.
 #define __shared__ thread_local
 
-// The dynamic shared memory of a block.
-extern thread_local uint8_t smem[] __align__(1024);
 
 #define threadIdx (host_cuda::worker->thread->index)
 #define blockIdx (host_cuda::worker->block_index)
@@ -56,7 +54,6 @@ T from_bits(uint64_t bits) {
     memcpy(&value, &bits, sizeof(T));
     return value;
 }
-inline unsigned lane() { return worker->thread->linear % WARP; }
 
 // Replaces *at by change(*at), as one step to everybody.
 template <class T, class F>
@@ -74,34 +71,34 @@ T atomically(T* at, F change) {
 #define HOST_CUDA_HERE host_cuda::Site site = host_cuda::Site::current()
 
 inline void __syncthreads(HOST_CUDA_HERE) { host_cuda::worker->sync(0, host_cuda::EVERYBODY, site); }
-inline void __syncwarp(unsigned mask = ~0u, HOST_CUDA_HERE) { host_cuda::worker->exchange(mask, 0, site); }
+inline void __syncwarp(unsigned mask = ~0u, HOST_CUDA_HERE) { host_cuda::worker->exchange(mask, {0}, site); }
 
 template <class T>
-T __shfl_sync(unsigned mask, T value, int from, int width = 32, HOST_CUDA_HERE) {
-    const auto lanes = host_cuda::worker->exchange(mask, host_cuda::to_bits(value), site);
+__forceinline__ T __shfl_sync(unsigned mask, T value, int from, int width = 32, HOST_CUDA_HERE) {
+    const auto lanes = host_cuda::worker->exchange(mask, {host_cuda::to_bits(value)}, site);
     const int segment = int(host_cuda::lane()) & ~(width - 1);
     return host_cuda::from_bits<T>(lanes[segment + (from & (width - 1))]);
 }
 template <class T>
-T __shfl_down_sync(unsigned mask, T value, unsigned by, int width = 32, HOST_CUDA_HERE) {
-    const auto lanes = host_cuda::worker->exchange(mask, host_cuda::to_bits(value), site);
+__forceinline__ T __shfl_down_sync(unsigned mask, T value, unsigned by, int width = 32, HOST_CUDA_HERE) {
+    const auto lanes = host_cuda::worker->exchange(mask, {host_cuda::to_bits(value)}, site);
     const unsigned lane = host_cuda::lane();
     return lane % width + by < unsigned(width) ? host_cuda::from_bits<T>(lanes[lane + by]) : value;
 }
 template <class T>
-T __shfl_up_sync(unsigned mask, T value, unsigned by, int width = 32, HOST_CUDA_HERE) {
-    const auto lanes = host_cuda::worker->exchange(mask, host_cuda::to_bits(value), site);
+__forceinline__ T __shfl_up_sync(unsigned mask, T value, unsigned by, int width = 32, HOST_CUDA_HERE) {
+    const auto lanes = host_cuda::worker->exchange(mask, {host_cuda::to_bits(value)}, site);
     const unsigned lane = host_cuda::lane();
     return lane % width >= by ? host_cuda::from_bits<T>(lanes[lane - by]) : value;
 }
 template <class T>
-T __shfl_xor_sync(unsigned mask, T value, int by, int width = 32, HOST_CUDA_HERE) {
-    const auto lanes = host_cuda::worker->exchange(mask, host_cuda::to_bits(value), site);
+__forceinline__ T __shfl_xor_sync(unsigned mask, T value, int by, int width = 32, HOST_CUDA_HERE) {
+    const auto lanes = host_cuda::worker->exchange(mask, {host_cuda::to_bits(value)}, site);
     const unsigned lane = host_cuda::lane(), from = lane ^ unsigned(by);
     return from / width <= lane / width ? host_cuda::from_bits<T>(lanes[from]) : value;
 }
 inline unsigned __ballot_sync(unsigned mask, int predicate, HOST_CUDA_HERE) {
-    const auto lanes = host_cuda::worker->exchange(mask, predicate != 0, site);
+    const auto lanes = host_cuda::worker->exchange(mask, {predicate != 0}, site);
     unsigned votes = 0;
     for (unsigned lane = 0; lane < 32; ++lane)
         if (lanes.partners >> lane & 1) votes |= unsigned(lanes[lane]) << lane;
@@ -115,7 +112,7 @@ inline int __all_sync(unsigned mask, int predicate, HOST_CUDA_HERE) {
 }
 template <class T>
 unsigned __match_any_sync(unsigned mask, T value, HOST_CUDA_HERE) {
-    const auto lanes = host_cuda::worker->exchange(mask, host_cuda::to_bits(value), site);
+    const auto lanes = host_cuda::worker->exchange(mask, {host_cuda::to_bits(value)}, site);
     unsigned equal = 0;
     for (unsigned lane = 0; lane < 32; ++lane)
         if (lanes.partners >> lane & 1 && lanes[lane] == host_cuda::to_bits(value)) equal |= 1u << lane;
@@ -123,7 +120,7 @@ unsigned __match_any_sync(unsigned mask, T value, HOST_CUDA_HERE) {
 }
 #define HOST_CUDA_REDUCE(name, combine)                                                                    \
     inline unsigned name(unsigned mask, unsigned value, HOST_CUDA_HERE) {                                  \
-        const auto lanes = host_cuda::worker->exchange(mask, value, site);                                 \
+        const auto lanes = host_cuda::worker->exchange(mask, {value}, site);                                 \
         for (unsigned lane = 0; lane < 32; ++lane)                                                         \
             if (lanes.partners >> lane & 1 && lane != host_cuda::lane()) {                                 \
                 const auto other = unsigned(lanes[lane]);                                                  \

@@ -1,28 +1,60 @@
-// driver.cpp -- a stand-in for libcuda.so.1: the calls that src/backend/cuda makes, as strict as the driver's manual.
+// driver.cpp -- the stand-in for libcuda.so.1, first part: device, context, streams, events, memory, copies.
 //
-// Streams do their work at once, or (HOST_CUDA_ASYNC=stream) not before something waits for them.
-#include "block.hpp"
+// The calls that src/backend/cuda makes, as strict as the driver's manual; a call that is missing makes cudarc panic
+// with its name, and is added then.
+#include "driver.hpp"
 #include "memory.hpp"
 
+#include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <deque>
+#include <mutex>
 
 using namespace host_cuda;
+
+namespace host_cuda {
+
+thread_local void* current_context = nullptr;
+
+namespace {
+
+std::recursive_mutex queue_mutex;
+std::deque<Work> queue;
+
+Result do_first() {
+    const Work work = std::move(queue.front());
+    queue.pop_front();
+    return work();
+}
+
+}  // namespace
+
+Result enqueue(Work work) {
+    const std::lock_guard lock(queue_mutex);
+    if (!options.late_stream) return work();
+    queue.push_back(std::move(work));
+    return SUCCESS;
+}
+
+Result finish_queue() {
+    const std::lock_guard lock(queue_mutex);
+    Result first = SUCCESS;
+    while (!queue.empty())
+        if (const Result result = do_first(); first == SUCCESS) first = result;
+    return first;
+}
+
+void advance_queue() {
+    const std::lock_guard lock(queue_mutex);
+    if (!queue.empty()) do_first();
+}
+
+}  // namespace host_cuda
 
 namespace {
 
 // As in cuda.h.
-enum Result {
-    SUCCESS = 0,
-    INVALID_VALUE = 1,
-    OUT_OF_MEMORY = 2,
-    NOT_INITIALIZED = 3,
-    NO_DEVICE = 100,
-    INVALID_DEVICE = 101,
-    INVALID_CONTEXT = 201,
-    NOT_FOUND = 500,
-    LAUNCH_FAILED = 719,
-};
 enum Attribute {
     MAX_THREADS_PER_BLOCK = 1,
     WARP_SIZE = 10,
@@ -31,24 +63,18 @@ enum Attribute {
     CAPABILITY_MINOR = 76,
     MAX_SHARED_PER_BLOCK_OPTIN = 97,
 };
-constexpr int MAX_DYNAMIC_SHARED = 8;          // a function's attribute
-constexpr unsigned PLAIN_SHARED = 48 * 1024;   // more must be asked for
 
-struct Function {
-    const Kernel* kernel;
-    unsigned most_shared = PLAIN_SHARED;
+struct Event {
+    std::chrono::steady_clock::time_point time;
+    bool recorded = true;   // what was asked of it last is done
 };
 
 bool initialised = false;
-char primary_context, only_stream, only_module;
-thread_local void* current_context = nullptr;   // a thread has to bind one
+char primary_context, stream_handle;
 
-Result bounded(Address at, size_t bytes) { return is_allocated(at, bytes) ? SUCCESS : INVALID_VALUE; }
+void* pointer(Address at) { return reinterpret_cast<void*>(at); }
 
 }  // namespace
-
-#define NEEDS_CONTEXT \
-    if (!current_context) return INVALID_CONTEXT
 
 extern "C" {
 
@@ -69,7 +95,7 @@ Result cuDeviceGet(int* device, int ordinal) {
     return ordinal == 0 ? SUCCESS : INVALID_DEVICE;
 }
 Result cuDeviceGetName(char* name, int bytes, int) {
-    snprintf(name, size_t(bytes), "host CPU standing in for a GPU");
+    snprintf(name, size_t(bytes), "CPU standing in for a GPU");
     return SUCCESS;
 }
 Result cuDeviceTotalMem_v2(size_t* bytes, int) {
@@ -80,7 +106,7 @@ Result cuDeviceGetAttribute(int* value, int attribute, int) {
     switch (attribute) {
     case MAX_THREADS_PER_BLOCK: *value = MOST_THREADS; return SUCCESS;
     case WARP_SIZE: *value = WARP; return SUCCESS;
-    case MULTIPROCESSORS: *value = 4; return SUCCESS;   // few, so that grid-stride loops go round
+    case MULTIPROCESSORS: *value = 4; return SUCCESS;   // few, so that persistent blocks go round
     case CAPABILITY_MAJOR: *value = options.capability / 10; return SUCCESS;
     case CAPABILITY_MINOR: *value = options.capability % 10; return SUCCESS;
     case MAX_SHARED_PER_BLOCK_OPTIN: *value = MOST_SHARED; return SUCCESS;
@@ -90,7 +116,7 @@ Result cuDeviceGetAttribute(int* value, int attribute, int) {
 
 Result cuDevicePrimaryCtxRetain(void** context, int) {
     *context = &primary_context;
-    return SUCCESS;
+    return initialised ? SUCCESS : NOT_INITIALIZED;
 }
 Result cuDevicePrimaryCtxRelease_v2(int) { return SUCCESS; }
 Result cuCtxGetCurrent(void** context) {
@@ -103,16 +129,50 @@ Result cuCtxSetCurrent(void* context) {
 }
 Result cuCtxSynchronize() {
     NEEDS_CONTEXT;
-    return SUCCESS;
+    return finish_queue();
 }
+
 Result cuStreamCreate(void** stream, unsigned) {
     NEEDS_CONTEXT;
-    *stream = &only_stream;
+    *stream = &stream_handle;
     return SUCCESS;
 }
 Result cuStreamDestroy_v2(void*) { return SUCCESS; }
 Result cuStreamSynchronize(void*) {
     NEEDS_CONTEXT;
+    return finish_queue();
+}
+Result cuStreamWaitEvent(void*, void*, unsigned) { return SUCCESS; }   // the queue is in the order of the calls
+
+Result cuEventCreate(void** event, unsigned) {
+    NEEDS_CONTEXT;
+    *event = new Event;
+    return SUCCESS;
+}
+Result cuEventDestroy_v2(void* event) {
+    const Result result = finish_queue();
+    delete static_cast<Event*>(event);
+    return result;
+}
+Result cuEventRecord(void* handle, void*) {
+    NEEDS_CONTEXT;
+    const auto event = static_cast<Event*>(handle);
+    event->recorded = false;
+    return enqueue([event] {
+        event->time = std::chrono::steady_clock::now();
+        event->recorded = true;
+        return SUCCESS;
+    });
+}
+Result cuEventSynchronize(void*) { return finish_queue(); }
+Result cuEventQuery(void* handle) {
+    advance_queue();
+    return static_cast<Event*>(handle)->recorded ? SUCCESS : NOT_READY;
+}
+Result cuEventElapsedTime_v2(float* milliseconds, void* from, void* to) {
+    const auto first = static_cast<Event*>(from), last = static_cast<Event*>(to);
+    if (!first->recorded || !last->recorded) return NOT_READY;
+    *milliseconds = std::chrono::duration<float, std::milli>(last->time - first->time).count();
     return SUCCESS;
 }
 
@@ -124,7 +184,8 @@ Result cuMemAlloc_v2(Address* at, size_t bytes) {
 }
 Result cuMemFree_v2(Address at) {
     NEEDS_CONTEXT;
-    return release(at) ? SUCCESS : INVALID_VALUE;
+    const Result result = finish_queue();
+    return release(at) ? result : INVALID_VALUE;
 }
 Result cuMemGetInfo_v2(size_t* free, size_t* total) {
     NEEDS_CONTEXT;
@@ -132,58 +193,44 @@ Result cuMemGetInfo_v2(size_t* free, size_t* total) {
     *total = options.memory;
     return SUCCESS;
 }
+Result cuMemHostAlloc(void** at, size_t bytes, unsigned) {
+    NEEDS_CONTEXT;
+    *at = allocate_pinned(bytes);
+    return *at ? SUCCESS : OUT_OF_MEMORY;
+}
+Result cuMemFreeHost(void* at) {
+    NEEDS_CONTEXT;
+    const Result result = finish_queue();
+    return release_pinned(at) ? result : INVALID_VALUE;
+}
+
 Result cuMemsetD8Async(Address at, unsigned char value, size_t bytes, void*) {
     NEEDS_CONTEXT;
-    if (const Result bad = bounded(at, bytes)) return bad;
-    memset(reinterpret_cast<void*>(at), value, bytes);
-    return SUCCESS;
+    if (!is_allocated(at, bytes)) return INVALID_VALUE;
+    return enqueue([=] { return memset(pointer(at), value, bytes), SUCCESS; });
 }
+// From memory that is not page-locked the driver has read everything when it returns.
 Result cuMemcpyHtoDAsync_v2(Address to, const void* from, size_t bytes, void*) {
     NEEDS_CONTEXT;
-    if (const Result bad = bounded(to, bytes)) return bad;
-    memcpy(reinterpret_cast<void*>(to), from, bytes);
-    return SUCCESS;
+    if (!is_allocated(to, bytes)) return INVALID_VALUE;
+    if (!options.late_stream || is_pinned(from, bytes))
+        return enqueue([=] { return memcpy(pointer(to), from, bytes), SUCCESS; });
+    const auto first = static_cast<const uint8_t*>(from);
+    return enqueue([to, copy = std::vector<uint8_t>(first, first + bytes)] {
+        return memcpy(pointer(to), copy.data(), copy.size()), SUCCESS;
+    });
 }
+// To memory that is not page-locked the driver has written everything when it returns.
 Result cuMemcpyDtoHAsync_v2(void* to, Address from, size_t bytes, void*) {
     NEEDS_CONTEXT;
-    if (const Result bad = bounded(from, bytes)) return bad;
-    memcpy(to, reinterpret_cast<const void*>(from), bytes);
-    return SUCCESS;
+    if (!is_allocated(from, bytes)) return INVALID_VALUE;
+    const Result result = enqueue([=] { return memcpy(to, pointer(from), bytes), SUCCESS; });
+    return is_pinned(to, bytes) ? result : finish_queue();
 }
 Result cuMemcpyDtoDAsync_v2(Address to, Address from, size_t bytes, void*) {
     NEEDS_CONTEXT;
-    if (bounded(from, bytes) || bounded(to, bytes)) return INVALID_VALUE;
-    memmove(reinterpret_cast<void*>(to), reinterpret_cast<const void*>(from), bytes);
-    return SUCCESS;
-}
-
-Result cuModuleLoadData(void** module, const void*) {
-    NEEDS_CONTEXT;
-    *module = &only_module;
-    return SUCCESS;
-}
-Result cuModuleGetFunction(void** function, void*, const char* name) {
-    for (const Kernel& kernel : kernels())
-        if (!strcmp(kernel.name, name)) {
-            *function = new Function{&kernel};   // lives as long as its module, which is never unloaded
-            return SUCCESS;
-        }
-    return NOT_FOUND;
-}
-Result cuFuncSetAttribute(void* function, int attribute, int value) {
-    if (attribute != MAX_DYNAMIC_SHARED || value < 0 || unsigned(value) > MOST_SHARED) return INVALID_VALUE;
-    static_cast<Function*>(function)->most_shared = unsigned(value);
-    return SUCCESS;
-}
-Result cuLaunchKernel(void* function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
-                      unsigned block_y, unsigned block_z, unsigned shared, void*, void** params, void**) {
-    NEEDS_CONTEXT;
-    const auto& f = *static_cast<const Function*>(function);
-    const Launch launch{f.kernel, {grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, shared, params[0]};
-    const bool fits = launch.grid.count() > 0 && grid_y <= 65535 && grid_z <= 65535 && launch.block.count() > 0 &&
-                      launch.block.count() <= f.kernel->most_threads && shared <= f.most_shared;
-    if (!fits) return INVALID_VALUE;
-    return run(launch) && guards_are_intact(f.kernel->name) ? SUCCESS : LAUNCH_FAILED;
+    if (!is_allocated(from, bytes) || !is_allocated(to, bytes)) return INVALID_VALUE;
+    return enqueue([=] { return memmove(pointer(to), pointer(from), bytes), SUCCESS; });
 }
 
 Result cuGetErrorName(Result error, const char** name) {
@@ -195,7 +242,9 @@ Result cuGetErrorName(Result error, const char** name) {
     case NO_DEVICE: *name = "CUDA_ERROR_NO_DEVICE"; break;
     case INVALID_DEVICE: *name = "CUDA_ERROR_INVALID_DEVICE"; break;
     case INVALID_CONTEXT: *name = "CUDA_ERROR_INVALID_CONTEXT"; break;
+    case INVALID_HANDLE: *name = "CUDA_ERROR_INVALID_HANDLE"; break;
     case NOT_FOUND: *name = "CUDA_ERROR_NOT_FOUND"; break;
+    case NOT_READY: *name = "CUDA_ERROR_NOT_READY"; break;
     case LAUNCH_FAILED: *name = "CUDA_ERROR_LAUNCH_FAILED"; break;
     default: return INVALID_VALUE;
     }

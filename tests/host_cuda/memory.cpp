@@ -1,9 +1,7 @@
 // memory.cpp -- allocations by address.
 #include "memory.hpp"
-#include "options.hpp"
+#include "block.hpp"
 
-#include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -83,7 +81,8 @@ bool guards_are_intact(const char* after) {
     const std::lock_guard lock(mutex);
     for (const auto& [at, bytes] : device) {
         if (untouched(before(at)) && untouched(behind(at, bytes))) continue;
-        fprintf(stderr, "host_cuda: kernel %s wrote beside an allocation of %zu bytes\n", after, bytes);
+        on_report("host_cuda: kernel " + std::string(after) + " wrote beside an allocation of " +
+                  std::to_string(bytes) + " bytes\n");
         set_guards(at, bytes);
         return false;
     }

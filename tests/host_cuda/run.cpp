@@ -2,11 +2,29 @@
 #include "block.hpp"
 
 #include <condition_variable>
+#include <cstdio>
 #include <mutex>
 #include <thread>
 
+#include <signal.h>
+
 namespace host_cuda {
 namespace {
+
+// A wild access ends the program; at least it says who made it. The sanitizer has better words of its own.
+void install_crash_report() {
+#if !defined(__SANITIZE_ADDRESS__)
+    struct sigaction action {};
+    action.sa_flags = SA_SIGINFO | int(SA_RESETHAND);
+    action.sa_sigaction = [](int, siginfo_t* info, void*) {
+        if (worker && worker->launch)
+            fprintf(stderr, "host_cuda: kernel %s, block (%u, %u, %u), thread %u touched address %p; try --sanitize\n",
+                    worker->launch->kernel->name, worker->block_index.x, worker->block_index.y, worker->block_index.z,
+                    worker->thread->linear, info->si_addr);
+    };
+    sigaction(SIGSEGV, &action, nullptr);
+#endif
+}
 
 // What the OS threads are doing. Never destroyed: they outlive main.
 struct Crew {
@@ -19,6 +37,7 @@ struct Crew {
     std::atomic<bool> failed{false};
 
     explicit Crew(unsigned threads) {
+        install_crash_report();
         for (unsigned i = 0; i < threads; ++i) std::thread(&Crew::serve, this, i).detach();
     }
 
@@ -49,7 +68,15 @@ struct Crew {
     }
 };
 
+void print(const std::string& text) {
+    static std::mutex one_at_a_time;
+    const std::lock_guard lock(one_at_a_time);
+    fputs(text.c_str(), stderr);
+}
+
 }  // namespace
+
+void (*on_report)(const std::string& text) = print;
 
 std::vector<Kernel>& kernels() {
     static std::vector<Kernel> all;
