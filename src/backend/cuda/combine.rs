@@ -66,7 +66,7 @@ pub(super) fn sums(
 /// The sum of each column of a [rows, columns] from those over each 128 rows.
 pub(super) fn sum(
     cuda: &Cuda,
-    parts: &Buffer<f32>,
+    parts: &Buffer<f64>,
     (rows, columns): (usize, usize),
     out: Address,
 ) -> Result<()> {

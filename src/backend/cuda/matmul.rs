@@ -51,8 +51,8 @@ struct Matmul {
 
 /// Two sums over the rows of each tile, for each column.
 pub(super) struct TileSums {
-    pub first: Buffer<f32>,
-    pub second: Buffer<f32>,
+    pub first: Buffer<f64>,
+    pub second: Buffer<f64>,
 }
 
 impl TileSums {

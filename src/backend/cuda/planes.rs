@@ -108,7 +108,7 @@ pub(super) fn of_delta<R: Real>(
     delta: &Delta<'_, Cuda, R>,
     grads: &Buffer<R>,
     (rows, columns): (usize, usize),
-    sums: Option<&Buffer<f32>>,
+    sums: Option<&Buffer<f64>>,
 ) -> Result<Planes> {
     let format = Format::of(cuda.precision);
     let source = DeltaSource::new(delta, grads);
