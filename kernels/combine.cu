@@ -12,7 +12,7 @@
 // Domain    rows, columns, splits, len >= 1
 // Repeats   the same bits everywhere: eight threads a column take one eighth of the parts each, in order, and are
 //           joined in order
-// Cost      reads 4 or 8 bytes a part and column, 4 a split and element: bound by latency or memory
+// Cost      reads 8 or 16 bytes a part and column, 4 a split and element: bound by latency or memory
 // Rust      src/backend/cuda/combine.rs
 // Test      tests/linear.rs
 // Test      tests/linear_backward.rs
@@ -21,7 +21,7 @@
 constexpr unsigned COLUMNS = 32, SHARES = 8;
 
 struct Combine {
-    const float *first, *second;   // second null: one quantity
+    const double *first, *second;   // second null: one quantity
     float *first_out, *second_out;
     unsigned rows, columns;
 };

@@ -5,7 +5,7 @@
 // sum[m16][n8][4], and the warps stand beside each other before they stand below each other: 16 x 128 each with
 // <1, 16>, 64 x 32 with <4, 4>. Barrier::sync() is a barrier of the eight warps.
 //
-// Sums over rows are taken in a fixed order: in a lane by rows, over the lanes by a butterfly, then warp by warp.
+// Sums over rows are taken in a fixed order: in a lane by rows, over the lanes by a butterfly, then warp by warp in f64.
 #pragma once
 #include "matmul.cuh"
 
@@ -87,53 +87,55 @@ __device__ __forceinline__ void warp_columns(float (&v)[2 * N8], float* partial,
 
 // The sum over the warps below each other, of the tile's column `column`.
 template <int M16>
-__device__ __forceinline__ float join_warps(const float* partial, unsigned column) {
-    float sum = 0.0f;
+__device__ __forceinline__ double join_warps(const float* partial, unsigned column) {
+    double sum = 0.0;
 #pragma unroll
     for (unsigned warp = 0; warp < TILE / (16 * M16); ++warp) sum += partial[warp * TILE + column];
     return sum;
 }
 
-// Mean of each column of the tile, then the sum of squared deviations from it.
+// The columns' sums of term(element, column) over the warp's rows that exist, to partial.
+template <int M16, int N8, class Term>
+__device__ __forceinline__ void sum_columns(const float (&z)[64], const Matmul& a, float* partial,
+                                            const Place<M16, N8>& at, const Term& term) {
+    float v[2 * N8];
+#pragma unroll
+    for (int c = 0; c < 2 * N8; ++c) {
+        v[c] = 0.0f;
+#pragma unroll
+        for (int i = 0; i < 2 * M16; ++i)
+            if (at.row + 8 * i < a.m) v[c] += term(z[((i / 2) * N8 + c / 2) * 4 + i % 2 * 2 + c % 2], c / 2 * 8 + c % 2);
+    }
+    warp_columns<M16, N8>(v, partial, at);
+}
+
+// Mean of each column of the tile and the sum of squared deviations from it. Deviations are taken from the mean rounded
+// to f32; what they add up to tells what that has lost.
 template <int M16, int N8, class Barrier>
 __device__ __forceinline__ void tile_moments(const float (&z)[64], const Matmul& a, float* shared,
                                              const Place<M16, N8>& at) {
     float *partial = shared, *partial_squares = partial + Place<M16, N8>::BELOW_EACH_OTHER * TILE;
     float* means = partial_squares + Place<M16, N8>::BELOW_EACH_OTHER * TILE;
-    const bool has_column = at.thread < TILE && at.n0 + at.thread < a.n;
-    const size_t to = size_t(at.m0 / TILE) * a.n + at.n0 + at.thread;
-    const unsigned rows = min(TILE, a.m - at.m0);
-    float v[2 * N8];
+    const double rows = min(TILE, a.m - at.m0);
 
-#pragma unroll
-    for (int c = 0; c < 2 * N8; ++c) v[c] = 0.0f;
-#pragma unroll
-    for (int i = 0; i < 2 * M16; ++i)
-#pragma unroll
-        for (int c = 0; c < 2 * N8; ++c)
-            if (at.row + 8 * i < a.m) v[c] += z[((i / 2) * N8 + c / 2) * 4 + i % 2 * 2 + c % 2];
-    warp_columns<M16, N8>(v, partial, at);
+    sum_columns<M16, N8>(z, a, partial, at, [](float z, unsigned) { return z; });
     Barrier::sync();
-    if (at.thread < TILE) {
-        const float mean = join_warps<M16>(partial, at.thread) / float(rows);
-        means[at.thread] = mean;
-        if (has_column) a.first[to] = mean;
+    if (at.thread < TILE) means[at.thread] = float(join_warps<M16>(partial, at.thread) / rows);
+    Barrier::sync();
+    const float* mean = means + at.first_column + at.thread % 4 * 2;
+    sum_columns<M16, N8>(z, a, partial, at, [=](float z, unsigned column) { return z - mean[column]; });
+    sum_columns<M16, N8>(z, a, partial_squares, at, [=](float z, unsigned column) {
+        const float off = z - mean[column];
+        return off * off;
+    });
+    Barrier::sync();
+    if (at.thread < TILE && at.n0 + at.thread < a.n) {
+        const size_t to = size_t(at.m0 / TILE) * a.n + at.n0 + at.thread;
+        const double lost = join_warps<M16>(partial, at.thread) / rows;
+        a.first[to] = means[at.thread] + lost;
+        a.second[to] = join_warps<M16>(partial_squares, at.thread) - rows * lost * lost;
     }
-    Barrier::sync();
-
-#pragma unroll
-    for (int c = 0; c < 2 * N8; ++c) {
-        const float mean = means[at.first_column + at.thread % 4 * 2 + c / 2 * 8 + c % 2];
-        v[c] = 0.0f;
-#pragma unroll
-        for (int i = 0; i < 2 * M16; ++i) {
-            const float off = z[((i / 2) * N8 + c / 2) * 4 + i % 2 * 2 + c % 2] - mean;
-            if (at.row + 8 * i < a.m) v[c] = fmaf(off, off, v[c]);
-        }
-    }
-    warp_columns<M16, N8>(v, partial_squares, at);
-    Barrier::sync();
-    if (has_column) a.second[to] = join_warps<M16>(partial_squares, at.thread);
+    Barrier::sync();   // the next tile's sums must not come before these are read
 }
 
 // out = alpha sum + bias, and the moments of its columns.

@@ -30,9 +30,9 @@ struct Matmul {
     unsigned m, n, k, ldo;
     unsigned splits, k_per_split;
     const float* bias;        // FORWARD: [n] or null
-    // Sums over the rows of each tile, [ceil(m / TILE)][n], or null. FORWARD: mean of the tile's column and sum of
-    // squared deviations from it. BELOW: sum of g and sum of g x-hat.
-    float *first, *second;
+    // Of the rows of each tile, [ceil(m / TILE)][n], or null. FORWARD: mean of the tile's column and sum of squared
+    // deviations from it. BELOW: sum of g and sum of g x-hat.
+    double *first, *second;
     Input input;              // BELOW: of the layer below; its f'(h) and dropout multiply g
 };
 

@@ -33,7 +33,7 @@ struct Target {
     void* data;
     float* inv_scale;         // written: 2^-k, or given_scale without `largest`
     unsigned* largest;        // [parts], or null: k = 0
-    float* sums;
+    double* sums;
     uint64_t plane_stride;
     unsigned pitch, format, rows, columns, parts;
     float given_scale;
@@ -177,7 +177,7 @@ __device__ __forceinline__ void write(const Target& to, size_t row, unsigned col
         *reinterpret_cast<uint4*>(plane + to.plane_stride) = make_uint4(low[0], low[1], low[2], low[3]);
 }
 
-// The block's column sums: of the lanes of a warp that have a column, then warp by warp.
+// The block's column sums: of the lanes of a warp that have a column, then warp by warp in f64.
 __device__ __forceinline__ void write_sums(const Target& to, float (&sum)[EACH]) {
     __shared__ float of_warp[THREADS / WARP][BLOCK_COLUMNS];
 #pragma unroll
@@ -190,7 +190,7 @@ __device__ __forceinline__ void write_sums(const Target& to, float (&sum)[EACH])
     const unsigned across = (to.columns + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
     const unsigned column = blockIdx.x % across * BLOCK_COLUMNS + threadIdx.x;
     if (threadIdx.x >= BLOCK_COLUMNS || column >= to.columns) return;
-    float total = 0.0f;
+    double total = 0.0;
     for (unsigned warp = 0; warp < THREADS / WARP; ++warp) total += of_warp[warp][threadIdx.x];
     to.sums[size_t(blockIdx.x / across) * to.columns + column] = total;
 }
