@@ -157,6 +157,8 @@ int main() {
     faults(a);
     right_code(a);
     selftest::models();
+    selftest::tiles();
+    selftest::matmul();
     memory();
     printf("%u of the claims are wrong\n", selftest::wrong);
     return selftest::wrong ? 1 : 0;

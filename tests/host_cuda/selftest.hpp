@@ -46,5 +46,7 @@ unsigned right_in(F right) {
 constexpr unsigned ALL = sizeof MODES / sizeof *MODES;
 
 void models();   // selftest_models.cpp
+void tiles();    // selftest_tiles.cpp
+void matmul();   // selftest_matmul.cpp
 
 }  // namespace selftest
