@@ -187,6 +187,7 @@ int main(int count, char** arguments) {
     faults(a);
     right_code(a);
     selftest::models();
+    selftest::driver();
     memory();
     printf("%u of the claims are wrong\n", selftest::wrong);
     return selftest::wrong ? 1 : 0;
