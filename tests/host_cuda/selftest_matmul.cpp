@@ -1,7 +1,8 @@
 // selftest_matmul.cpp -- the tensor-core products on small integers, where every sum is exact: in every mode the one
 // right result, and nothing written or read beside it.
-#include "kernels/tiles.cuh"
 #include "selftest.hpp"
+
+#include "kernels/tiles.cuh"
 
 #include <cstdio>
 #include <vector>

@@ -1,7 +1,8 @@
 // selftest_tiles.cpp -- the index arithmetic of kernels/tiles.cuh, element by element: what is copied into shared
 // memory stands where the instructions that multiply look for it.
-#include "kernels/tiles.cuh"
 #include "selftest.hpp"
+
+#include "kernels/tiles.cuh"
 
 #include <array>
 #include <set>
