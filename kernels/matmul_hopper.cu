@@ -7,7 +7,7 @@
 //
 // Shapes    a, b: planes, matmul.cuh, and their tensor maps; out [splits][m][ldo]
 // Aliasing  out may not overlap anything
-// Launch    384 threads and SHARED bytes of shared memory; at most as many blocks as there are tiles times splits. A
+// Launch    384 threads and HOPPER_SHARED bytes of shared memory; at most as many blocks as there are tiles times splits. A
 //           block makes one tile after the other. Warpgroup 0 copies, 1 and 2 multiply: 64 x 128 of a tile each
 // Domain    m, n, k >= 1; pitches and plane strides that are multiples of 8, data aligned to 16 bytes. What lies
 //           beyond an operand's columns is not read
@@ -18,7 +18,6 @@
 // Rust      src/backend/cuda/matmul_hopper.rs
 // Test      tests/linear.rs
 // Test      tests/linear_backward.rs
-#include "epilogue.cuh"
 #include "matmul_hopper.cuh"
 #include "wgmma.cuh"
 
@@ -37,7 +36,7 @@ struct Plan {
     static constexpr bool A_MN = PRODUCT == WEIGHT, B_MN = PRODUCT != FORWARD;
     using A = WgmmaTile<A_MN, A_PLANES>;
     using B = WgmmaTile<B_MN, B_PLANES>;
-    static constexpr unsigned STAGE = A::BYTES + B::BYTES, STAGES = HOPPER_STAGES_BYTES / STAGE;
+    static constexpr unsigned STAGE = A::BYTES + B::BYTES, STAGES = HOPPER_STAGES / STAGE;
     static_assert(STAGES >= 3 && STAGES <= MOST_STAGES);
 };
 
@@ -58,10 +57,10 @@ struct Ring {
 
     __device__ __forceinline__ Ring(uint8_t* smem, unsigned parity) : smem(smem), stage(0), parity(parity) {}
     __device__ __forceinline__ uint64_t* full() const {
-        return reinterpret_cast<uint64_t*>(smem + HOPPER_STAGES_BYTES) + stage;
+        return reinterpret_cast<uint64_t*>(smem + HOPPER_STAGES) + stage;
     }
     __device__ __forceinline__ uint64_t* empty(unsigned of) const {
-        return reinterpret_cast<uint64_t*>(smem + HOPPER_STAGES_BYTES) + MOST_STAGES + of;
+        return reinterpret_cast<uint64_t*>(smem + HOPPER_STAGES) + MOST_STAGES + of;
     }
     __device__ __forceinline__ void advance() {
         if (++stage == STAGES) {
@@ -192,7 +191,7 @@ struct Consumer {
 template <class P>
 __device__ __forceinline__ void consume(const Matmul& m, uint8_t* smem, unsigned warpgroup) {
     Consumer<P> consumer(smem, warpgroup);
-    float* shared = reinterpret_cast<float*>(smem + HOPPER_STAGES_BYTES + HOPPER_BARRIERS_BYTES);
+    float* shared = reinterpret_cast<float*>(smem + HOPPER_STAGES + HOPPER_BARRIERS);
     auto finish_tile = [&](float (&sum)[64], unsigned t) {
         const Tile tile(m, t);
         finish<P::PRODUCT, 1, 16, Consumers>(sum, m, tile.m0, tile.n0, tile.split, threadIdx.x - GROUP, shared);

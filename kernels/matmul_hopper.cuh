@@ -1,5 +1,6 @@
 // matmul_hopper.cuh -- arguments and shared memory of matmul_hopper.cu.
 #pragma once
+#include "epilogue.cuh"
 #include "hopper.cuh"
 #include "tiles.cuh"
 
@@ -11,7 +12,7 @@ struct HopperMatmul {
     uint64_t unused[2];
 };
 
-// Shared memory: stages, of which there are as many as fit; for each a barrier `full` and a barrier `empty`; floats of
-// the epilogue.
-constexpr unsigned HOPPER_STAGES_BYTES = 192 * 1024, MOST_STAGES = 6;
-constexpr unsigned HOPPER_BARRIERS_BYTES = 2 * MOST_STAGES * sizeof(uint64_t);
+// Shared memory, in bytes: stages, of which there are as many as fit; barriers, two a stage; the epilogue's own.
+constexpr unsigned HOPPER_STAGES = 192 * 1024, MOST_STAGES = 6;
+constexpr unsigned HOPPER_BARRIERS = 2 * MOST_STAGES * sizeof(uint64_t);
+constexpr unsigned HOPPER_SHARED = HOPPER_STAGES + HOPPER_BARRIERS + EPILOGUE_FLOATS<1> * sizeof(float);
