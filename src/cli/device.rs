@@ -68,7 +68,7 @@ impl Processor {
             Device::Cuda(ordinal) => {
                 let cuda = Choice::Cuda { ordinal, precision: Precision::default(), threads };
                 let choice = cuda.computing(precision)?;
-                let card = cuda::card(ordinal)?;
+                let card = cuda::card(ordinal).map_err(cuda::Missing::error)?;
                 Ok(Processor { choice, line: line(&card, precision, "") })
             }
             Device::Auto if precision == "f64" => Ok(cpu(" (auto: f64 runs on the CPU)")),

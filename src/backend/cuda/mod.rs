@@ -63,8 +63,8 @@ impl Cuda {
     /// # Errors
     /// [`Error::Device`] if this build has no kernels or the card cannot be used; the text says what to do.
     pub fn open(ordinal: u32, precision: Precision) -> Result<Cuda> {
-        let card = card(ordinal)?;
-        let driver = Driver::start()?.version();
+        let card = card(ordinal).map_err(Missing::error)?;
+        let driver = Driver::start().map_err(Missing::error)?.version();
         Ok(Cuda { device: Arc::new(Device::open(card)?), driver, precision, functions: Mutex::default() })
     }
 

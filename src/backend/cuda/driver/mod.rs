@@ -49,7 +49,7 @@ impl Device {
     /// # Errors
     /// [`Error::Device`] if the kernels do not run on it or the driver refuses it.
     pub fn open(card: Card) -> Result<Device> {
-        card.fits()?;
+        card.fits().map_err(Missing::error)?;
         let ordinal = card.ordinal;
         Self::open_fitting(card).map_err(|e| failed(&format!("open card {ordinal}"), e))
     }

@@ -65,9 +65,10 @@ impl fmt::Display for Missing {
     }
 }
 
-impl From<Missing> for Error {
-    fn from(Missing { why, remedy }: Missing) -> Error {
-        Error::Device(format!("cannot use a GPU: {why}; {remedy}, or use --device cpu"))
+impl Missing {
+    /// For a user who wants the card.
+    pub fn error(self) -> Error {
+        Error::Device(format!("cannot use a GPU: {self}, or use --device cpu"))
     }
 }
 
