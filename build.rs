@@ -36,7 +36,14 @@ fn main() {
             table += &format!("({stem:?}, include_bytes!({:?})),\n", image.display().to_string());
         }
     }
-    fs::write(out.join("kernels.rs"), table + "];\n").unwrap();
+    let about: Result<&str, &str> = match env::var_os("NVCC") {
+        Some(_) => Ok("for sm_80, sm_90a"),
+        None => {
+            Err("no nvcc was found when it was built; scripts/get-nvcc.sh installs one, then build again")
+        }
+    };
+    table += &format!("];\npub const ABOUT: Result<&str, &str> = {about:?};\n");
+    fs::write(out.join("kernels.rs"), table).unwrap();
 }
 
 fn commit() {
