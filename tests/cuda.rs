@@ -57,6 +57,7 @@ modules!(
     projection,
     prune,
     rank_mass,
+    rank_sort,
     rpd,
     trajectory,
     update,
