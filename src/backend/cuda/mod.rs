@@ -34,6 +34,11 @@ mod images {
     include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
 }
 
+/// What the kernels of this build are compiled for and by; or why there are none, and what to do.
+pub fn kernels() -> std::result::Result<&'static str, &'static str> {
+    images::ABOUT
+}
+
 /// A card. Buffers are its memory.
 pub struct Cuda {
     device: Arc<Device>,
@@ -48,13 +53,9 @@ impl Cuda {
     /// # Errors
     /// [`Error::Device`] if this build has no kernels or the card cannot be used; the text says what to do.
     pub fn open(ordinal: u32, precision: Precision) -> Result<Cuda> {
-        if images::KERNELS.is_empty() {
-            return Err(Error::Device(
-                "cannot use a GPU: this build has no CUDA kernels, since no nvcc was found when it was built; \
-                 scripts/get-nvcc.sh installs one, then build again"
-                    .into(),
-            ));
-        }
+        kernels().map_err(|why| {
+            Error::Device(format!("cannot use a GPU: this build has no CUDA kernels, since {why}"))
+        })?;
         Ok(Cuda { device: Arc::new(Device::open(ordinal)?), precision, functions: Mutex::default() })
     }
 
