@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 /// A test and its path.
 type Case = (&'static str, &'static str, fn(&Cuda));
+/// The same, of a test that is told the precision of the card.
+type PreciseCase = (&'static str, &'static str, fn(&Cuda, Precision));
 
 /// Lists each `fn test<B: Backend>(backend: &B)` for [`main`].
 macro_rules! on_each_backend {
@@ -19,11 +21,19 @@ macro_rules! on_each_backend {
     };
 }
 
+/// Lists each `fn test<B: Backend>(backend: &B, precision: Precision)`, to be run in every precision.
+macro_rules! on_each_precision {
+    ($($test:ident),+ $(,)?) => {
+        pub const IN_EACH_PRECISION: &[crate::PreciseCase] = &[$((module_path!(), stringify!($test), $test)),+];
+    };
+}
+
 macro_rules! on_cpu {
     ($($test:ident),+ $(,)?) => {};
 }
 
 mod common;
+mod host;
 mod reference;
 
 /// Declares the modules and collects their tests.
@@ -62,26 +72,47 @@ modules!(
     update,
 );
 
+const PRECISE: &[&[PreciseCase]] = &[linear::IN_EACH_PRECISION, linear_backward::IN_EACH_PRECISION];
+
+const PRECISIONS: [(&str, Precision); 4] = [
+    ("f32", Precision::F32),
+    ("tf32", Precision::Tf32),
+    ("bf16", Precision::Bf16),
+    ("simt", Precision::Simt),
+];
+
 fn main() {
     let arguments = Arguments::from_args();
-    let card = Cuda::open(0, Precision::F32);
-    if let Err(why) = &card {
+    let open = || PRECISIONS.iter().map(|&(_, precision)| Ok(Arc::new(Cuda::open(0, precision)?))).collect();
+    let cards: netdyn::Result<Vec<Arc<Cuda>>> = open();
+    if let Err(why) = &cards {
         assert!(std::env::var_os("NETDYN_REQUIRE_CUDA").is_none(), "NETDYN_REQUIRE_CUDA is set, but: {why}");
         eprintln!("all tests of this program are skipped: {why}");
     }
-    let card = card.ok().map(Arc::new);
-    let skipped = card.is_none();
-    let trials = MODULES.iter().copied().flatten().map(|&(module, name, test)| {
-        let card = card.clone();
-        let path = format!("{}::{name}", module.trim_start_matches("cuda::"));
-        let run = move || match card {
-            Some(card) => {
-                catch_unwind(AssertUnwindSafe(|| test(&card))).map_err(|_| Failed::without_message())
-            }
-            None => Err("no card".into()),
+    let card = |i: usize| cards.as_ref().ok().map(|cards| cards[i].clone());
+    let plain =
+        MODULES.iter().copied().flatten().map(|&(module, name, test)| trial(card(0), module, name, test));
+    let precise = PRECISE.iter().copied().flatten().flat_map(|&(module, name, test)| {
+        let in_precision = move |(i, &(suffix, precision))| {
+            trial(card(i), module, &format!("{name}::{suffix}"), move |card| test(card, precision))
         };
-        Trial::test(path, run)
+        PRECISIONS.iter().enumerate().map(in_precision)
     });
-    let trials = trials.map(|trial| trial.with_ignored_flag(skipped)).collect();
-    libtest_mimic::run(&arguments, trials).exit();
+    libtest_mimic::run(&arguments, plain.chain(precise).collect()).exit();
+}
+
+/// Runs `test` on the card; without one it is ignored.
+fn trial(
+    card: Option<Arc<Cuda>>,
+    module: &str,
+    name: &str,
+    test: impl FnOnce(&Cuda) + Send + 'static,
+) -> Trial {
+    let path = format!("{}::{name}", module.trim_start_matches("cuda::"));
+    let skipped = card.is_none();
+    let run = move || match card {
+        Some(card) => catch_unwind(AssertUnwindSafe(|| test(&card))).map_err(|_| Failed::without_message()),
+        None => Err("no card".into()),
+    };
+    Trial::test(path, run).with_ignored_flag(skipped)
 }
