@@ -6,9 +6,11 @@ use netdyn::Error;
 use netdyn::backend::cpu::Cpu;
 use netdyn::backend::*;
 
-on_each_backend!(f32_matches, f64_matches, finite_differences, wrong_lengths);
+on_each_precision!(f32_matches);
+on_each_backend!(wrong_lengths);
+on_cpu!(f64_matches, finite_differences);
 
-fn f32_matches<B: Backend>(backend: &B) {
+fn f32_matches<B: Backend>(backend: &B, _: Precision) {
     matches_definition::<B, f32>(backend);
 }
 
