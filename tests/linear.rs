@@ -57,12 +57,11 @@ fn large_shapes<B: Backend>(backend: &B, precision: Precision) {
         (1000, 784, 512),
         (1000, 2048, 10),
         (1000, 512, 1280),
-        (1000, 1280, 2048),
+        (200, 1280, 2048),
         (2049, 65, 128),
         (5000, 63, 10),
-        (59_999, 65, 129),
-        (60_000, 128, 100),
-        (60_000, 784, 65),
+        (59_999, 63, 129),
+        (60_000, 100, 65),
     ] {
         let rows = [0, 1, 127, 128, 129, 199, shape.0 / 2, shape.0 - 2, shape.0 - 1];
         let rows = Vec::from_iter(rows.into_iter().filter(|&row| row < shape.0));
@@ -220,7 +219,8 @@ fn judge_moments<R: Real>(what: &str, z: &[f64], columns: usize, mean: &[f64], v
         assert_close(&format!("{what}, mean of {c}"), &mean[c..=c], &[want], unit, unit * size);
         // Deviations are rounded, and by more where their mean is large.
         let atol = (unit * size).powi(2);
-        assert_close(&format!("{what}, variance of {c}"), &var[c..=c], &[want_var], 10.0 * unit, atol);
+        let rtol = 10.0 * unit.max(1e-14); // the reference is in f64 itself
+        assert_close(&format!("{what}, variance of {c}"), &var[c..=c], &[want_var], rtol, atol);
     }
 }
 
