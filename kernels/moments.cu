@@ -4,7 +4,7 @@
 //
 // kernels/combine.cu joins the tiles.
 //
-// Shapes    x [rows][features] in any form; first, second [ceil(rows/128)][features]
+// Shapes    x [rows][features] in any form; first, second [ceil(rows/128)][features], f64
 // Aliasing  outputs may not overlap the input
 // Launch    256 threads for 256 columns of a tile, grid (column blocks, tiles up to 65535, in strides)
 // Domain    rows, features >= 1
@@ -18,7 +18,7 @@ constexpr unsigned ROWS = 128;
 
 struct TileMoments {
     Input input;
-    float *first, *second;
+    double *first, *second;
     uint64_t rows;
     unsigned features, tiles;
 };
@@ -35,7 +35,7 @@ extern "C" __global__ void __launch_bounds__(256) tile_moments(const __grid_cons
             const double off = double(input_at(a.input, row, column, a.features)) - mean;
             squares += off * off;
         }
-        a.first[size_t(tile) * a.features + column] = float(mean);
-        a.second[size_t(tile) * a.features + column] = float(squares);
+        a.first[size_t(tile) * a.features + column] = mean;
+        a.second[size_t(tile) * a.features + column] = squares;
     }
 }

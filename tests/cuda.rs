@@ -70,6 +70,7 @@ modules!(
     projection,
     prune,
     rank_mass,
+    rank_sort,
     rpd,
     trajectory,
     update,

@@ -46,6 +46,11 @@ pub fn bound(precision: Precision, k: usize) -> Bound {
     Bound { relative: 2.0 * 2f64.powi(kept) + sum, of_largest, absolute }
 }
 
+/// The same of f64.
+pub fn f64_bound(k: usize) -> Bound {
+    Bound { relative: 2f64.powi(-53) * (8.0 + (k as f64).sqrt()), of_largest: 0.0, absolute: 0.0 }
+}
+
 /// Fails where the root of the sum of squared errors over a row of `columns` exceeds that of `limits`, and at any NaN.
 #[track_caller]
 pub fn assert_rows_close(what: &str, got: &[f64], want: &[f64], limits: &[f64], columns: usize) {

@@ -10,6 +10,11 @@ use bytemuck::{Pod, Zeroable};
 const CLASS_SUMS: Kernel = Kernel::new("class_sums", "class_sums");
 const CLASS_COSINES: Kernel = Kernel::new("class_sums", "class_cosines");
 
+/// Features of a block of the sums.
+const COLUMNS: usize = 32;
+/// Rows of a block of the cosines, a warp each.
+const ROWS: usize = 8;
+
 /// The kernels' parameter.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
@@ -53,7 +58,7 @@ pub(super) fn class_sums<R: Real>(
     desc.check_sums(input, &labels, &sums)?;
     let class_of = classes::known(cuda, "class_sums", labels, (desc.rows, desc.classes))?;
     let args = ClassSums::new(desc, input, &class_of, address_mut(&sums), 0);
-    let blocks = [desc.features.div_ceil(256) as u32, desc.classes.min(65_535) as u32, 1];
+    let blocks = [desc.features.div_ceil(COLUMNS) as u32, desc.classes.min(65_535) as u32, 1];
     // SAFETY: `ClassSums` is the kernel's parameter; `check` found the input to be [rows, features] and sums
     // [classes, features], and every row has a class below `classes`.
     unsafe { cuda.launch(CLASS_SUMS, Grid { blocks, threads: 256, shared: 0 }, &args) }
@@ -70,7 +75,7 @@ pub(super) fn class_cosines<R: Real>(
     desc.check_cosines(input, &labels, &centres, &cosines)?;
     let class_of = classes::known(cuda, "class_cosines", labels, (desc.rows, desc.classes))?;
     let args = ClassSums::new(desc, input, &class_of, address(centres), address_mut(&cosines));
-    let blocks = [desc.rows.div_ceil(8) as u32, 1, 1];
+    let blocks = [desc.rows.div_ceil(ROWS) as u32, 1, 1];
     // SAFETY: as above, with centres in the place of sums; cosines has `rows` elements.
     unsafe { cuda.launch(CLASS_COSINES, Grid { blocks, threads: 256, shared: 0 }, &args) }
 }
