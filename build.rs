@@ -43,7 +43,7 @@ fn main() {
     }
     let mode = variable("NETDYN_CUDA").unwrap_or("auto".into());
     let built = match mode.as_str() {
-        "off" => Err("it was built with NETDYN_CUDA=off"),
+        "off" => Err("it was built with NETDYN_CUDA=off; build again without it"),
         "auto" | "require" => match find_nvcc() {
             Some(nvcc) => Ok(compile_all(&Nvcc::new(nvcc))),
             None if mode == "auto" => {

@@ -157,9 +157,9 @@ fn splits(m: usize, n: usize, k: usize) -> (usize, usize) {
 fn launch(cuda: &Cuda, product: Product, args: Matmul) -> Result<()> {
     let kernel = match cuda.precision {
         Precision::Simt => simt(product),
-        _ => simt(product),
+        _ => mma(product, cuda.precision, args.a.planes, args.b.planes),
     };
-    let grid = Grid { blocks: [args.tiles(), 1, 1], threads: 256, shared: 0 };
+    let grid = Grid { blocks: [args.tiles(), 1, 1], threads: 256, shared: kernel.shared };
     // SAFETY: `Matmul` is the kernel's parameter. Operands have the rows and columns of the product, `out` and the sums
     // were found or made to fit m x n by the caller, and nothing beyond these is touched.
     unsafe { cuda.launch(kernel, grid, &args) }
@@ -174,4 +174,24 @@ fn simt(product: Product) -> Kernel {
             Product::Weight => "matmul_simt_weight",
         },
     )
+}
+
+/// Tensor cores of any card.
+fn mma(product: Product, precision: Precision, a_planes: u32, b_planes: u32) -> Kernel {
+    const PLANE_OF_STAGES: u32 = 3 * 8192;
+    let bf16 = precision == Precision::Bf16;
+    let entry = match (product, a_planes, b_planes) {
+        (Product::Forward, ..) if bf16 => "mma_forward_bf16",
+        (Product::Forward, 1, 1) => "mma_forward_11",
+        (Product::Forward, 1, _) => "mma_forward_12",
+        (Product::Forward, ..) => "mma_forward_22",
+        (Product::Below, ..) if bf16 => "mma_below_bf16",
+        (Product::Below, 1, _) => "mma_below_11",
+        (Product::Below, ..) => "mma_below_22",
+        (Product::Weight, ..) if bf16 => "mma_weight_bf16",
+        (Product::Weight, 1, _) => "mma_weight_11",
+        (Product::Weight, _, 1) => "mma_weight_21",
+        (Product::Weight, ..) => "mma_weight_22",
+    };
+    Kernel::new("matmul_mma", entry).with_shared(PLANE_OF_STAGES * (a_planes + b_planes))
 }
