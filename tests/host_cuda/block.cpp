@@ -12,7 +12,10 @@
 #endif
 
 // The most a block can ask for.
-thread_local uint8_t smem[host_cuda::MOST_SHARED] __attribute__((aligned(1024)));
+#if !defined(__SANITIZE_ADDRESS__)
+thread_local
+#endif
+    uint8_t smem[host_cuda::MOST_SHARED] __attribute__((aligned(1024)));
 
 namespace host_cuda {
 
@@ -37,6 +40,7 @@ std::vector<unsigned> order_of(unsigned count) {
     return order;
 }
 
+#if !defined(__SANITIZE_ADDRESS__)
 // The calling thread's copy of what this library declares thread_local.
 std::pair<uint8_t*, size_t> thread_local_memory() {
     smem[0] = 0;   // the first touch allocates it
@@ -54,14 +58,7 @@ std::pair<uint8_t*, size_t> thread_local_memory() {
         &found);
     return found;
 }
-
-// Has the sanitizer refuse what lies behind the first `bytes` of dynamic shared memory.
-void allow_shared([[maybe_unused]] size_t bytes) {
-#if defined(__SANITIZE_ADDRESS__)
-    __asan_unpoison_memory_region(smem, bytes);
-    __asan_poison_memory_region(smem + bytes, MOST_SHARED - bytes);
 #endif
-}
 
 // The block that is run as the i-th of `count`.
 size_t block_at(size_t i, size_t count) {
@@ -99,14 +96,20 @@ void Worker::prepare(const Launch& what) {
     poison_shared();
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+// Has the sanitizer refuse what lies behind the dynamic shared memory of this launch.
+void Worker::poison_shared() {
+    __asan_unpoison_memory_region(smem, launch->shared);
+    __asan_poison_memory_region(smem + launch->shared, MOST_SHARED - launch->shared);
+}
+#else
 // Shared memory begins undefined. All of this library's thread-local memory is shared arrays, but for `worker`.
 void Worker::poison_shared() {
-    allow_shared(MOST_SHARED);
     const auto [begin, bytes] = thread_local_memory();
     memset(begin, 0xff, bytes);
     worker = this;
-    allow_shared(launch->shared);
 }
+#endif
 
 void Worker::run_block() {
     const auto count = unsigned(threads.size());

@@ -6,7 +6,7 @@
 #pragma once
 #include "cuda.hpp"
 
-extern thread_local uint8_t smem[] __align__(1024);
+extern __shared__ uint8_t smem[] __align__(1024);
 
 // An address in shared memory, of which only the dynamic part has one here.
 inline uint32_t smem_u32(const void* at) {

@@ -308,7 +308,8 @@ fn no(why: &str) -> Error {
     Error::Device(format!("cannot use a GPU: {why}"))
 }
 
-fn failed(doing: &str, error: DriverError) -> Error {
+/// What to say where the driver refused `doing` something.
+pub(super) fn failed(doing: &str, error: DriverError) -> Error {
     let name = error.error_name().map(|name| name.to_string_lossy().into_owned());
     let name = name.unwrap_or_else(|_| format!("{:?}", error.0));
     Error::Device(format!("the GPU failed to {doing}: {name}"))

@@ -23,6 +23,7 @@ mod normals;
 mod planes;
 mod predict;
 mod rank_mass;
+mod tensor_map;
 mod update;
 
 use super::*;
@@ -70,6 +71,11 @@ impl Cuda {
         let function = self.function(kernel)?;
         // SAFETY: the caller's promise. Buffers give their memory back to a pool of this same stream.
         unsafe { self.device.launch(function, grid, bytemuck::bytes_of(args)) }
+    }
+
+    /// Whether this build has the kernels of a file: some are for one architecture only.
+    fn has(&self, file: &str) -> bool {
+        images::KERNELS.iter().any(|&(stem, _)| stem == file)
     }
 
     /// The kernel, loaded when it is first met.
