@@ -8,6 +8,27 @@ use crate::Result;
 use crate::backend::Precision;
 use bytemuck::{Pod, Zeroable};
 
+/// The kernel of a family for operands of so many planes each.
+macro_rules! tensor_core_entry {
+    ($family:literal, $product:expr, $precision:expr, $planes:expr) => {
+        match ($product, $precision, $planes) {
+            (Product::Forward, Precision::Bf16, _) => concat!($family, "_forward_bf16"),
+            (Product::Forward, _, (1, 1)) => concat!($family, "_forward_11"),
+            (Product::Forward, _, (1, _)) => concat!($family, "_forward_12"),
+            (Product::Forward, ..) => concat!($family, "_forward_22"),
+            (Product::Below, Precision::Bf16, _) => concat!($family, "_below_bf16"),
+            (Product::Below, _, (1, _)) => concat!($family, "_below_11"),
+            (Product::Below, ..) => concat!($family, "_below_22"),
+            (Product::Weight, Precision::Bf16, _) => concat!($family, "_weight_bf16"),
+            (Product::Weight, _, (1, _)) => concat!($family, "_weight_11"),
+            (Product::Weight, _, (_, 1)) => concat!($family, "_weight_21"),
+            (Product::Weight, ..) => concat!($family, "_weight_22"),
+        }
+    };
+}
+
+mod hopper;
+
 /// Rows and columns of a tile of the result.
 pub(super) const TILE: usize = 128;
 
@@ -157,7 +178,8 @@ fn splits(m: usize, n: usize, k: usize) -> (usize, usize) {
 fn launch(cuda: &Cuda, product: Product, args: Matmul) -> Result<()> {
     let kernel = match cuda.precision {
         Precision::Simt => simt(product),
-        _ => mma(product, cuda.precision, args.a.planes, args.b.planes),
+        _ if hopper::fits(cuda) => return hopper::launch(cuda, product, args),
+        precision => mma(product, precision, (args.a.planes, args.b.planes)),
     };
     let grid = Grid { blocks: [args.tiles(), 1, 1], threads: 256, shared: kernel.shared };
     // SAFETY: `Matmul` is the kernel's parameter. Operands have the rows and columns of the product, `out` and the sums
@@ -177,21 +199,8 @@ fn simt(product: Product) -> Kernel {
 }
 
 /// Tensor cores of any card.
-fn mma(product: Product, precision: Precision, a_planes: u32, b_planes: u32) -> Kernel {
+fn mma(product: Product, precision: Precision, planes: (u32, u32)) -> Kernel {
     const PLANE_OF_STAGES: u32 = 3 * 8192;
-    let bf16 = precision == Precision::Bf16;
-    let entry = match (product, a_planes, b_planes) {
-        (Product::Forward, ..) if bf16 => "mma_forward_bf16",
-        (Product::Forward, 1, 1) => "mma_forward_11",
-        (Product::Forward, 1, _) => "mma_forward_12",
-        (Product::Forward, ..) => "mma_forward_22",
-        (Product::Below, ..) if bf16 => "mma_below_bf16",
-        (Product::Below, 1, _) => "mma_below_11",
-        (Product::Below, ..) => "mma_below_22",
-        (Product::Weight, ..) if bf16 => "mma_weight_bf16",
-        (Product::Weight, 1, _) => "mma_weight_11",
-        (Product::Weight, _, 1) => "mma_weight_21",
-        (Product::Weight, ..) => "mma_weight_22",
-    };
-    Kernel::new("matmul_mma", entry).with_shared(PLANE_OF_STAGES * (a_planes + b_planes))
+    Kernel::new("matmul_mma", tensor_core_entry!("mma", product, precision, planes))
+        .with_shared(PLANE_OF_STAGES * (planes.0 + planes.1))
 }

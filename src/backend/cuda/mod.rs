@@ -27,6 +27,7 @@ mod present;
 mod rank_mass;
 mod rank_sort;
 mod sequence;
+mod tensor_map;
 mod update;
 
 use super::*;
@@ -82,6 +83,11 @@ impl Cuda {
         let function = self.function(kernel)?;
         // SAFETY: the caller's promise. Buffers give their memory back to a pool of this same stream.
         unsafe { self.device.launch(function, grid, bytemuck::bytes_of(args)) }
+    }
+
+    /// Whether this build has the kernels of a file: some are for one architecture only.
+    fn has(&self, file: &str) -> bool {
+        images::KERNELS.iter().any(|&(stem, _)| stem == file)
     }
 
     /// The kernel, loaded when it is first met.

@@ -44,28 +44,11 @@ pub(super) fn launch(cuda: &Cuda, product: Product, m: Matmul) -> Result<()> {
         m,
         unused: [0; 2],
     };
-    let kernel = kernel(product, cuda.precision, (m.a.planes, m.b.planes));
+    let entry = tensor_core_entry!("hopper", product, cuda.precision, (m.a.planes, m.b.planes));
+    let kernel = Kernel::new(FILE, entry).with_shared(SHARED);
     let blocks = m.tiles().min(cuda.device.processors);
     let grid = Grid { blocks: [blocks, 1, 1], threads: 384, shared: SHARED };
     // SAFETY: `HopperMatmul` is the kernel's parameter. Operands have the rows and columns of the product, which the
     // maps bound; `out` and the sums were found or made to fit m x n by the caller.
     unsafe { cuda.launch(kernel, grid, &args) }
-}
-
-fn kernel(product: Product, precision: Precision, planes: (u32, u32)) -> Kernel {
-    let bf16 = precision == Precision::Bf16;
-    let entry = match (product, planes) {
-        (Product::Forward, _) if bf16 => "hopper_forward_bf16",
-        (Product::Forward, (1, 1)) => "hopper_forward_11",
-        (Product::Forward, (1, _)) => "hopper_forward_12",
-        (Product::Forward, _) => "hopper_forward_22",
-        (Product::Below, _) if bf16 => "hopper_below_bf16",
-        (Product::Below, (1, _)) => "hopper_below_11",
-        (Product::Below, _) => "hopper_below_22",
-        (Product::Weight, _) if bf16 => "hopper_weight_bf16",
-        (Product::Weight, (1, _)) => "hopper_weight_11",
-        (Product::Weight, (_, 1)) => "hopper_weight_21",
-        (Product::Weight, _) => "hopper_weight_22",
-    };
-    Kernel::new(FILE, entry).with_shared(SHARED)
 }
