@@ -43,6 +43,7 @@ modules!(
     batch_norm,
     class_sums,
     cones,
+    forward,
     geometry,
     gram,
     linear,

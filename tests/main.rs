@@ -40,6 +40,7 @@ mod data;
 #[cfg(feature = "download")]
 mod download;
 mod figures;
+mod forward;
 mod geometry;
 mod gram;
 mod idx;

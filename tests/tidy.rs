@@ -52,8 +52,18 @@ fn every_cpu_operation_has_a_test() {
         let rest = &body[at + found.len()..];
         &rest[..rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap()]
     });
-    let buffers =
-        ["name", "threads", "chunk_rows", "len", "upload", "zeros", "write", "download", "class_cosines"];
+    let buffers = [
+        "name",
+        "threads",
+        "offers",
+        "chunk_rows",
+        "len",
+        "upload",
+        "zeros",
+        "write",
+        "download",
+        "class_cosines",
+    ];
     let operations: Vec<&str> = names.filter(|name| !buffers.contains(name)).collect();
     assert!(operations.len() >= 13, "{operations:?}");
     for operation in operations {

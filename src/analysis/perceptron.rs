@@ -50,7 +50,7 @@ pub fn perceptrons<B: Backend, R: Real>(
     let (backend, classes, rows) = (net.backend, net.spec.classes(), options.rows(fit.len)?);
     let all = Start::Samples(fit, Rows::From(0));
     let mut evaluator = Evaluator::new(net, options.bn, rows)?;
-    evaluator.pass(&net.params, all, rows, |_, _| Ok(()))?;
+    evaluator.forward(&net.params, all, rows)?;
     let host = backend.download(evaluator.logits(rows))?;
     let logits = backend.upload(&host)?; // the second pass overwrites its own
     let mut logit_mean = vec![0.0; classes];

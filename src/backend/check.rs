@@ -101,6 +101,40 @@ impl Linear {
     }
 }
 
+impl Forward {
+    /// Whether the arguments of [`Backend::forward`] fit.
+    pub(crate) fn check<B: Backend, R: Real>(
+        &self,
+        input: &Input<'_, B, R>,
+        layers: &[Layer<'_, B, R>],
+        fields: &[B::Buf<R>; 2],
+        logits: &PartMut<'_, B, R>,
+    ) -> Result<()> {
+        let &Forward { rows, inputs, .. } = self;
+        let Some((last, hidden)) = layers.split_last() else {
+            return require("forward", self, &[("layers", false)]);
+        };
+        let mut below = inputs;
+        let layers_fit = layers.iter().all(|layer| {
+            let inputs = std::mem::replace(&mut below, layer.outputs);
+            layer.outputs > 0
+                && layer.weight.fits(layer.outputs * inputs)
+                && layer.bias.is_none_or(|bias| bias.fits(layer.outputs))
+                && layer.norm.is_none_or(|norm| norm.fits(layer.outputs))
+        });
+        let widest = hidden.iter().map(|layer| layer.outputs).max().unwrap_or(0);
+        let fits = [
+            ("sizes", rows * inputs > 0),
+            ("input", input.fits(rows, inputs)),
+            ("layers", layers_fit),
+            ("norm of the last layer", last.norm.is_none()),
+            ("fields", fields.iter().all(|field| B::len(field) >= rows * widest)),
+            ("logits", logits.fits(rows * last.outputs)),
+        ];
+        require("forward", self, &fits)
+    }
+}
+
 impl BatchNorm {
     /// Whether the arguments of [`Backend::batch_norm`] fit.
     pub(crate) fn check<B: Backend, R: Real>(

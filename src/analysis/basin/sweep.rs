@@ -164,7 +164,7 @@ impl<'a, 'b, B: Backend, R: Real> Sweep<'a, 'b, B, R> {
             self.hold_clean(first, rows)?;
             for (start, count) in chunks(rows, self.chunk) {
                 let start_at = Start::Field(rows_of(self.net, &self.clean, start, count), None);
-                self.evaluator.pass(&self.net.params, start_at, count, |_, _| Ok(()))?;
+                self.evaluator.forward(&self.net.params, start_at, count)?;
                 predict(self.net, &self.evaluator, &mut self.predicted, start, count)?;
             }
             predicted.extend(self.net.backend.download(Part::new(&self.predicted, 0, rows))?);
@@ -233,7 +233,7 @@ impl<'a, 'b, B: Backend, R: Real> Sweep<'a, 'b, B, R> {
                 amplitude: Part::new(&scratch.amplitude, start, count),
             };
             let start_at = Start::Field(rows_of(net, clean, start, count), Some(noise));
-            evaluator.pass(params, start_at, count, |_, _| Ok(()))?;
+            evaluator.forward(params, start_at, count)?;
             predict(net, evaluator, predicted, start, count)?;
         }
         Ok(())

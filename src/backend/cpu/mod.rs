@@ -9,6 +9,7 @@ mod add_scaled;
 mod batch_norm;
 mod class_sums;
 mod cut;
+mod forward;
 mod gram;
 mod linear;
 mod linear_backward;
@@ -41,6 +42,7 @@ impl Cpu {
             .num_threads(threads)
             .build()
             .map_err(|e| Error::Failed(format!("cannot start {threads} threads: {e}")))?;
+        matmul::read_in_place();
         Ok(Cpu { pool })
     }
 
@@ -126,6 +128,17 @@ impl Backend for Cpu {
         moments: Option<Moments<'_, Self, R>>,
     ) -> Result<()> {
         linear::linear(desc, input, weight, bias, z, moments)
+    }
+
+    fn forward<R: Real>(
+        &self,
+        desc: Forward,
+        input: &Input<'_, Self, R>,
+        layers: &[Layer<'_, Self, R>],
+        fields: &mut [Vec<R>; 2],
+        logits: PartMut<'_, Self, R>,
+    ) -> Result<()> {
+        forward::forward(desc, input, layers, fields, logits)
     }
 
     fn moments<R: Real>(
