@@ -6,21 +6,16 @@
 #include <random>
 #include <sstream>
 
-#include <link.h>
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/asan_interface.h>
-#endif
-
-// The most a block can ask for.
-thread_local uint8_t smem[host_cuda::MOST_SHARED] __attribute__((aligned(1024)));
-
 namespace host_cuda {
 
 thread_local Worker* worker = nullptr;
 
 namespace {
 
-bool same(const Site& a, const Site& b) { return a.line() == b.line() && !strcmp(a.file_name(), b.file_name()); }
+bool same(const Site& a, const Site& b) {
+    const bool one_file = a.file_name() == b.file_name() || !strcmp(a.file_name(), b.file_name());
+    return a.line() == b.line() && one_file;
+}
 
 // The order of `count` threads. Reversed, a last warp that is not full still stands in one group of WARP.
 std::vector<unsigned> order_of(unsigned count) {
@@ -32,32 +27,6 @@ std::vector<unsigned> order_of(unsigned count) {
     }
     if (options.seed) std::shuffle(order.begin(), order.end(), std::mt19937(options.seed));
     return order;
-}
-
-// The calling thread's copy of what this library declares thread_local.
-std::pair<uint8_t*, size_t> thread_local_memory() {
-    smem[0] = 0;   // the first touch allocates it
-    std::pair<uint8_t*, size_t> found{nullptr, 0};
-    dl_iterate_phdr(
-        [](dl_phdr_info* module, size_t, void* found) {
-            const auto begin = static_cast<uint8_t*>(module->dlpi_tls_data);
-            for (unsigned i = 0; i < module->dlpi_phnum; ++i) {
-                const size_t bytes = module->dlpi_phdr[i].p_memsz;
-                if (module->dlpi_phdr[i].p_type != PT_TLS || smem < begin || smem >= begin + bytes) continue;
-                *static_cast<std::pair<uint8_t*, size_t>*>(found) = {begin, bytes};
-            }
-            return 0;
-        },
-        &found);
-    return found;
-}
-
-// Has the sanitizer refuse what lies behind the first `bytes` of dynamic shared memory.
-void allow_shared([[maybe_unused]] size_t bytes) {
-#if defined(__SANITIZE_ADDRESS__)
-    __asan_unpoison_memory_region(smem, bytes);
-    __asan_poison_memory_region(smem + bytes, MOST_SHARED - bytes);
-#endif
 }
 
 // The block that is run as the i-th of `count`.
@@ -93,26 +62,15 @@ void Worker::prepare(const Launch& what) {
     }
     warps.resize((count + WARP - 1) / WARP);
     order = order_of(count);
-    copy_groups.resize(count);
-    product_groups.resize(count);
     poison_shared();
-}
-
-// Shared memory begins undefined. All of this library's thread-local memory is shared arrays, but for `worker`.
-void Worker::poison_shared() {
-    allow_shared(MOST_SHARED);
-    const auto [begin, bytes] = thread_local_memory();
-    memset(begin, 0xff, bytes);
-    worker = this;
-    allow_shared(launch->shared);
 }
 
 void Worker::run_block() {
     const auto count = unsigned(threads.size());
     memset(smem, 0xff, launch->shared);
     copies.clear();
-    std::fill(copy_groups.begin(), copy_groups.end(), Groups{});
-    std::fill(product_groups.begin(), product_groups.end(), Groups{});
+    copy_groups.clear();
+    product_groups.clear();
     std::fill(std::begin(arrived), std::end(arrived), 0u);
     std::fill(warps.begin(), warps.end(), Warp{~0u, 0});
     if (count % WARP) warps.back().alive = (1u << count % WARP) - 1;
@@ -145,8 +103,9 @@ void Worker::run_block() {
 }
 
 void Worker::visit(unsigned first, unsigned last) {
-    for (unsigned k = first; k < last && !failed; ++k) {
-        Thread& t = threads[order[k]];
+    limit = last;
+    for (cursor = first; cursor < limit && !failed; ++cursor) {
+        Thread& t = threads[order[cursor]];
         if (t.state == State::READY) ++progress;
         if (t.state == State::READY || t.state == State::POLLING) resume(t);
     }
@@ -163,8 +122,7 @@ void Worker::resume(Thread& t) {
         idle.pop_back();
     }
     switch_context(home, t.fiber->context);
-    // Threads that never wait thus follow each other on one warm stack.
-    if (t.state == State::ENDED) idle.push_back(t.fiber);
+    if (thread->state == State::ENDED) idle.push_back(thread->fiber);
 }
 
 void Worker::live() {
@@ -172,8 +130,21 @@ void Worker::live() {
     for (;;) {
         worker->launch->kernel->call(worker->launch->args);
         worker->end();
-        worker->leave();
+        if (!worker->take_next()) worker->leave();
     }
+}
+
+// A thread that has ended leaves its fiber to the one behind it, if that has not begun: threads that never wait cost
+// a call each.
+bool Worker::take_next() {
+    if (cursor + 1 >= limit) return false;
+    Thread& next = threads[order[cursor + 1]];
+    if (next.fiber || next.state != State::READY) return false;
+    ++cursor;
+    ++progress;
+    next.fiber = thread->fiber;
+    thread = &next;
+    return true;
 }
 
 // Those who wait do not wait for a thread that has ended.
@@ -184,7 +155,7 @@ void Worker::end() {
     warp.alive &= ~(1u << thread->linear % WARP);
     if (alive && arrived[0] == alive) release(0);
     const unsigned first = thread->linear / WARP * WARP;
-    for (unsigned lane = 0; lane < WARP; ++lane)
+    for (unsigned lane = 0; lane < WARP && warp.waiting >> lane; ++lane)
         if (warp.waiting >> lane & 1) release_collective(threads[first + lane]);
 }
 

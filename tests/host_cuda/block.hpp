@@ -18,6 +18,19 @@
 #include <string>
 #include <vector>
 
+// Shared memory: one copy for each OS thread, which runs one block at a time. In a function that is static all the
+// same. The sanitizer sees what lies beside an array only if it is plain static: there one thread runs all blocks.
+#if defined(__SANITIZE_ADDRESS__)
+#define HOST_CUDA_SHARED static   // scripts/host-cuda makes `extern static` an `extern`
+#define HOST_CUDA_DYNAMIC_SHARED
+#else
+#define HOST_CUDA_SHARED thread_local
+#define HOST_CUDA_DYNAMIC_SHARED thread_local
+#endif
+
+// A launch uses as much of it as it asked for.
+extern HOST_CUDA_DYNAMIC_SHARED uint8_t smem[] __attribute__((aligned(1024)));
+
 struct uint3 {
     unsigned x, y, z;
 };
@@ -105,7 +118,7 @@ public:
     const Launch* launch = nullptr;
     // Copies under way, done when nothing else can run (HOST_CUDA_ASYNC=copy).
     std::vector<std::function<void()>> copies;
-    // cp.async and wgmma of each thread.
+    // cp.async and wgmma of each thread; empty until one is met.
     std::vector<Groups> copy_groups, product_groups;
 
     // Runs blocks until there are none left or one fails. False: failed, and reported.
@@ -116,7 +129,10 @@ public:
     // Waits for a condition that other threads or copies make true.
     void wait_until(const std::function<bool()>& condition, Site site);
     void progressed() { ++progress; }
-    Groups& my(std::vector<Groups>& of_threads) { return of_threads[thread->linear]; }
+    Groups& my(std::vector<Groups>& of_threads) {
+        of_threads.resize(threads.size());
+        return of_threads[thread->linear];
+    }
     // Reports the state of the block and gives the launch up.
     [[noreturn]] void fail(const char* why);
 
@@ -130,9 +146,11 @@ private:
     unsigned arrived[BARRIERS] = {};
     unsigned alive = 0;         // threads not ended
     uint64_t progress = 0;
+    unsigned cursor = 0, limit = 0;   // of a visit, in `order`
     bool failed = false;
 
     static void live();         // a fiber's life: one thread after the other
+    bool take_next();
     void prepare(const Launch& what);
     void poison_shared();
     void run_block();

@@ -18,8 +18,7 @@
 #define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
 #define __align__(bytes) __attribute__((aligned(bytes)))
-// One copy for each OS thread, and an OS thread runs one block at a time. In a function it is static all the same.
-#define __shared__ thread_local
+#define __shared__ HOST_CUDA_SHARED
 
 
 #define threadIdx (host_cuda::worker->thread->index)
@@ -74,25 +73,25 @@ inline void __syncthreads(HOST_CUDA_HERE) { host_cuda::worker->sync(0, host_cuda
 inline void __syncwarp(unsigned mask = ~0u, HOST_CUDA_HERE) { host_cuda::worker->exchange(mask, {0}, site); }
 
 template <class T>
-T __shfl_sync(unsigned mask, T value, int from, int width = 32, HOST_CUDA_HERE) {
+__forceinline__ T __shfl_sync(unsigned mask, T value, int from, int width = 32, HOST_CUDA_HERE) {
     const auto lanes = host_cuda::worker->exchange(mask, {host_cuda::to_bits(value)}, site);
     const int segment = int(host_cuda::lane()) & ~(width - 1);
     return host_cuda::from_bits<T>(lanes[segment + (from & (width - 1))]);
 }
 template <class T>
-T __shfl_down_sync(unsigned mask, T value, unsigned by, int width = 32, HOST_CUDA_HERE) {
+__forceinline__ T __shfl_down_sync(unsigned mask, T value, unsigned by, int width = 32, HOST_CUDA_HERE) {
     const auto lanes = host_cuda::worker->exchange(mask, {host_cuda::to_bits(value)}, site);
     const unsigned lane = host_cuda::lane();
     return lane % width + by < unsigned(width) ? host_cuda::from_bits<T>(lanes[lane + by]) : value;
 }
 template <class T>
-T __shfl_up_sync(unsigned mask, T value, unsigned by, int width = 32, HOST_CUDA_HERE) {
+__forceinline__ T __shfl_up_sync(unsigned mask, T value, unsigned by, int width = 32, HOST_CUDA_HERE) {
     const auto lanes = host_cuda::worker->exchange(mask, {host_cuda::to_bits(value)}, site);
     const unsigned lane = host_cuda::lane();
     return lane % width >= by ? host_cuda::from_bits<T>(lanes[lane - by]) : value;
 }
 template <class T>
-T __shfl_xor_sync(unsigned mask, T value, int by, int width = 32, HOST_CUDA_HERE) {
+__forceinline__ T __shfl_xor_sync(unsigned mask, T value, int by, int width = 32, HOST_CUDA_HERE) {
     const auto lanes = host_cuda::worker->exchange(mask, {host_cuda::to_bits(value)}, site);
     const unsigned lane = host_cuda::lane(), from = lane ^ unsigned(by);
     return from / width <= lane / width ? host_cuda::from_bits<T>(lanes[from]) : value;
@@ -197,7 +196,7 @@ auto max(A a, B b) {
     else return T(a) < T(b) ? T(b) : T(a);
 }
 
-// ---- registration, by the file that scripts/host-cuda makes for each kernel file --------------------------------------
+// ---- registration, by the file that scripts/host-cuda makes for each kernel file ------------------------------------
 namespace host_cuda {
 
 template <auto entry>

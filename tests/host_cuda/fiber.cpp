@@ -5,7 +5,8 @@
 #include <cstdlib>
 
 #if defined(__x86_64__)
-// Callee-saved registers go on the stack that is left; the return address is already there.
+// Callee-saved registers go on the stack that is left; the return address is already there. Not `ret`: the processor
+// would predict a return to the caller on the stack that is left, and be wrong every time.
 __asm__(R"(
     .text
     .globl host_cuda_switch
@@ -26,7 +27,8 @@ host_cuda_switch:
     pop %r12
     pop %rbx
     pop %rbp
-    ret
+    pop %rcx
+    jmp *%rcx
 )");
 #endif
 

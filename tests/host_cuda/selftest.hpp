@@ -46,5 +46,6 @@ unsigned right_in(F right) {
 constexpr unsigned ALL = sizeof MODES / sizeof *MODES;
 
 void models();   // selftest_models.cpp
+void driver();   // selftest_driver.cpp
 
 }  // namespace selftest
