@@ -12,6 +12,9 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 on_each_backend!(
     ways_agree_on_any_shape,
     ways_agree_on_hard_fields,
+    ways_agree_where_groups_begin_at_borders,
+    ways_agree_beyond_a_tile_of_the_sort,
+    crowds_of_one_value_need_no_sort,
     the_sort_reports_what_the_select_reports,
     plans_fit_their_tables,
     large_shapes,
@@ -37,23 +40,28 @@ impl Problem {
         Problem { desc, z, labels, listed: (0..desc.rows as u32).rev().map(|i| 2 * i).collect() }
     }
 
-    fn on<B: Backend>(&self, backend: &B, rank: impl Fn(Call<'_, B>) -> Result<()>) -> Result<Vec<f64>> {
+    fn on<B: Backend, T>(
+        &self,
+        backend: &B,
+        rank: impl Fn(Call<'_, B>) -> Result<T>,
+    ) -> Result<(Vec<f64>, T)> {
         let len = self.desc.neurons * self.desc.classes * self.desc.bins;
         let mut mass = backend.upload(&vec![f64::NAN; len])?;
         let (z, labels) = (backend.upload(&self.z)?, backend.upload(&self.labels)?);
         let index = backend.upload(&self.listed)?;
         let field = Field { z: Part::new(&z, 0, self.z.len()), noise: None, norm: None };
         let labels = Labels { labels: &labels, rows: Rows::Listed { index: &index, start: 0 } };
-        rank((self.desc, &field, labels, PartMut::new(&mut mass, 0, len)))?;
-        backend.download(Part::new(&mass, 0, len))
+        let answer = rank((self.desc, &field, labels, PartMut::new(&mut mass, 0, len)))?;
+        Ok((backend.download(Part::new(&mass, 0, len))?, answer))
     }
 
     fn on_cpu(&self) -> Vec<f64> {
         let run = |cpu: &Cpu| self.on(cpu, |(desc, field, labels, mass)| cpu.rank_mass(desc, field, labels, mass));
-        Cpu::new(2).unwrap().install(run).unwrap()
+        Cpu::new(2).unwrap().install(run).unwrap().0
     }
 
-    fn on_card(&self, card: &Cuda, plan: RankPlan) -> Result<Vec<f64>> {
+    /// Mass, and how many neurons were sorted.
+    fn on_card(&self, card: &Cuda, plan: RankPlan) -> Result<(Vec<f64>, usize)> {
         self.on(card, |(desc, field, labels, mass)| card.rank_mass_as(plan, desc, field, labels, mass))
     }
 
@@ -64,7 +72,7 @@ impl Problem {
         let few = RankPlan { neurons: 3, ..RankPlan::sorted(self.desc) };
         for (way, plan) in plans.into_iter().chain([("in little memory", tight), ("three by three", few)]) {
             if fits(plan, self.desc) {
-                let got = self.on_card(card, plan).unwrap();
+                let got = self.on_card(card, plan).unwrap().0;
                 let differs = got.iter().zip(&want).position(|(got, want)| got.to_bits() != want.to_bits());
                 assert_eq!(differs, None, "{what} {way}: {:?}", self.desc);
             }
@@ -100,6 +108,39 @@ fn ways_agree_on_hard_fields(card: &Cuda) {
     let desc = RankMass { rows: 259, neurons: 3, classes: 10, bins: 100 };
     for (name, field) in HARD {
         Problem::new(desc, 5, field).assert_all_agree(card, name);
+    }
+}
+
+/// 240 samples in 6 bins: groups of 8 begin at the borders 40 and 80, and a group of 7 is cut by the border 120, so that
+/// the third bin has whole samples at its lower border and shares at its upper.
+fn ways_agree_where_groups_begin_at_borders(card: &Cuda) {
+    let desc = RankMass { rows: 240, neurons: 20, classes: 10, bins: 6 };
+    let group = |i: usize| match i {
+        0..112 => i / 8,
+        112..115 => 14,
+        115..122 => 15,
+        _ => i,
+    };
+    Problem::new(desc, 10, |i, _| -(group(i * 77 % 240) as f64)).assert_all_agree(card, "groups at borders");
+}
+
+fn ways_agree_beyond_a_tile_of_the_sort(card: &Cuda) {
+    let desc = RankMass { rows: 4099, neurons: 1, classes: 3, bins: 10 };
+    Problem::new(desc, 11, |_, x| x).assert_all_agree(card, "beyond a tile");
+}
+
+/// Buckets of one value are left out of a room that is too small for them; others are sorted.
+fn crowds_of_one_value_need_no_sort(card: &Cuda) {
+    let desc = RankMass { rows: 259, neurons: 2, classes: 3, bins: 10 };
+    let tight = RankPlan { method: RankMethod::Select { room: 16 }, neurons: 2 };
+    for (name, field) in HARD {
+        let (_, sorted) = Problem::new(desc, 12, field).on_card(card, tight).unwrap();
+        if ["all equal", "two values"].contains(&name) {
+            assert_eq!(sorted, 0, "{name}");
+        }
+        if name == "neighbouring numbers" {
+            assert_eq!(sorted, 2, "{name}");
+        }
     }
 }
 
