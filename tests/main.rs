@@ -51,6 +51,7 @@ mod data;
 #[cfg(feature = "download")]
 mod download;
 mod figures;
+mod finite_differences;
 mod forward;
 mod geometry;
 mod gram;

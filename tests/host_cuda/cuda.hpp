@@ -18,8 +18,7 @@
 #define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
 #define __align__(bytes) __attribute__((aligned(bytes)))
-// One copy for each OS thread, and an OS thread runs one block at a time. In a function it is static all the same.
-#define __shared__ thread_local
+#define __shared__ HOST_CUDA_SHARED
 
 
 #define threadIdx (host_cuda::worker->thread->index)
@@ -197,7 +196,7 @@ auto max(A a, B b) {
     else return T(a) < T(b) ? T(b) : T(a);
 }
 
-// ---- registration, by the file that scripts/host-cuda makes for each kernel file --------------------------------------
+// ---- registration, by the file that scripts/host-cuda makes for each kernel file ------------------------------------
 namespace host_cuda {
 
 template <auto entry>

@@ -30,6 +30,9 @@ Options Options::from_environment() {
     o.truncate = variable("HOST_CUDA_ACCUMULATE", "nearest") == "truncate";
     const std::string cores = std::to_string(std::thread::hardware_concurrency());
     o.threads = unsigned(std::max(1, atoi(variable("HOST_CUDA_THREADS", cores.c_str()).c_str())));
+#if defined(__SANITIZE_ADDRESS__)
+    o.threads = 1;   // shared arrays exist once
+#endif
     o.device = variable("HOST_CUDA_DEVICE", "1") != "none";
     o.driver = atoi(variable("HOST_CUDA_DRIVER", "13000").c_str());
     o.capability = int(std::lround(10 * atof(variable("HOST_CUDA_CAPABILITY", "9.0").c_str())));

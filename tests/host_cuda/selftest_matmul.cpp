@@ -1,7 +1,6 @@
 // selftest_matmul.cpp -- the tensor-core products on small integers, where every sum is exact: in every mode the one
 // right result, and nothing written or read beside it.
-#include "kernels/tiles.cuh"
-#include "selftest.hpp"
+#include "selftest_matmul.hpp"
 
 #include <cstdio>
 #include <vector>
@@ -193,18 +192,34 @@ bool mma_is_right(Problem& p) {
            p.sums_came_out();
 }
 
+// By `blocks` blocks, which share the tiles.
+bool hopper_is_right(Problem& p, unsigned blocks) {
+    HopperMatmul args{};
+    const bool a_mn = p.c.product == WEIGHT, b_mn = p.c.product != FORWARD;
+    args.m = p.arguments();
+    args.a = tensor_map(args.m.a, p.a.rows, p.a.columns, a_mn ? WGMMA_DEPTH : TILE);
+    args.b = tensor_map(args.m.b, p.b.rows, p.b.columns, b_mn ? WGMMA_DEPTH : TILE);
+    p.out.poison(), p.first.poison(), p.second.poison();
+    return launch(std::string("hopper_") + p.c.kernel, &args, 384, HOPPER_SHARED, blocks) && p.came_out() &&
+           p.sums_came_out();
+}
+
 }  // namespace
 
 void matmul() {
     for (const Case& c : CASES) {
-        bool right = true;
+        bool mma = true, hopper = true;
         for (const Shape shape : {Shape{1, 1, 1, 64}, Shape{128, 128, 64, 64}, Shape{129, 65, 77, 64}}) {
             Problem p(c, shape);
-            right = right && right_in([&] { return mma_is_right(p); }) == ALL;
+            mma = mma && right_in([&] { return mma_is_right(p); }) == ALL;
+            hopper = hopper && right_in([&] { return hopper_is_right(p, tiles_of(p)); }) == ALL;
         }
+        // Several tiles a block, and blocks with different numbers of them.
         Problem p(c, {200, 259, 300, 128});
-        right = right && mma_is_right(p);
-        claim(right, (std::string("products of integers: mma_") + c.kernel).c_str());
+        mma = mma && mma_is_right(p);
+        hopper = hopper && right_in([&] { return hopper_is_right(p, 4); }) == ALL && hopper_is_right(p, 1);
+        claim(mma, (std::string("products of integers: mma_") + c.kernel).c_str());
+        claim(hopper, (std::string("products of integers: hopper_") + c.kernel).c_str());
     }
 }
 

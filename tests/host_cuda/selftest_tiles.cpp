@@ -1,7 +1,6 @@
 // selftest_tiles.cpp -- the index arithmetic of kernels/tiles.cuh, element by element: what is copied into shared
 // memory stands where the instructions that multiply look for it.
-#include "kernels/tiles.cuh"
-#include "selftest.hpp"
+#include "selftest_matmul.hpp"
 
 #include <array>
 #include <set>
@@ -88,7 +87,87 @@ bool mma_fragments_are_right() {
     return right;
 }
 
+// ---- wgmma ----------------------------------------------------------------------------------------------------------
+// Every element of a tile, found by the descriptors that the products use.
+struct Lookup {
+    TensorMap map;
+    unsigned line0, k0;
+    uint16_t* found;   // [plane][line][k]
+};
+
+template <bool MN, unsigned PLANES, bool ALL_LINES>
+void look_up(Lookup a) {
+    using T = WgmmaTile<MN, PLANES>;
+    auto* full = reinterpret_cast<uint64_t*>(smem + T::BYTES);
+    mbar_init(full, 1);
+    mbar_expect_tx(full, T::BYTES);
+    for (unsigned i = 0; i < T::COPIES; ++i)
+        tma_load_3d(smem + i * T::COPY, &a.map, int(T::box_column(a.line0, a.k0, i)), int(T::box_row(a.line0, a.k0)), 0,
+                    full);
+    mbar_wait(full, 0);
+    constexpr unsigned LINES = ALL_LINES ? TILE : TILE / 2;   // that one product reads
+    for (unsigned plane = 0; plane < PLANES; ++plane)
+        for (unsigned line = 0; line < TILE; ++line)
+            for (unsigned k = 0; k < WGMMA_DEPTH; ++k) {
+                const uint32_t base = T::base(line / LINES * T::HALF);
+                const uint64_t descriptor = T::descriptor(base, plane, k / 16);
+                const double value = host_cuda::operand<host_cuda::Half::F16>(descriptor, MN, line % LINES, k % 16);
+                a.found[(plane * TILE + line) * WGMMA_DEPTH + k] = f16_rn(float(value));
+            }
+}
+
+// Of an operand whose elements all differ; a tile at its end has zeros beyond.
+template <bool MN, unsigned PLANES, bool ALL_LINES>
+bool wgmma_tile_is_right(unsigned line0, unsigned k0) {
+    using T = WgmmaTile<MN, PLANES>;
+    constexpr unsigned LINES = 200, DEPTH = 70, ROWS = MN ? DEPTH : LINES, COLUMNS = MN ? LINES : DEPTH, PITCH = 208;
+    const auto bits = [](unsigned plane, unsigned line, unsigned k) {
+        return uint16_t(line < LINES && k < DEPTH ? 1 + (plane * LINES + line) * DEPTH + k : 0);   // finite numbers
+    };
+    static_assert(2 * LINES * DEPTH < 0x7c00);
+    const host_cuda::Address memory = host_cuda::allocate(PLANES * ROWS * PITCH * 2);
+    for (unsigned i = 0; i < PLANES * ROWS * COLUMNS; ++i) {
+        const unsigned plane = i / (ROWS * COLUMNS), row = i / COLUMNS % ROWS, column = i % COLUMNS;
+        reinterpret_cast<uint16_t*>(memory)[(plane * ROWS + row) * PITCH + column] =
+            MN ? bits(plane, column, row) : bits(plane, row, column);
+    }
+    std::vector<uint16_t> found(PLANES * TILE * WGMMA_DEPTH);
+    const Operand operand{reinterpret_cast<void*>(memory), nullptr, ROWS * PITCH, PITCH, PLANES};
+    const Lookup args{tensor_map(operand, ROWS, COLUMNS, T::BOX_ROWS), line0, k0, found.data()};
+    bool right = run<look_up<MN, PLANES, ALL_LINES>>(args, 1, T::BYTES + 1024).empty();
+    for (unsigned i = 0; i < found.size(); ++i) {
+        const unsigned plane = i / (TILE * WGMMA_DEPTH), line = line0 + i / WGMMA_DEPTH % TILE, k = k0 + i % WGMMA_DEPTH;
+        right = right && found[i] == bits(plane, line, k);
+    }
+    host_cuda::release(memory);
+    return right;
+}
+
+template <bool MN>
+bool wgmma_tiles_are_right() {
+    bool right = true;
+    for (unsigned line0 : {0, 128})
+        for (unsigned k0 : {0, 64})
+            right = right && wgmma_tile_is_right<MN, 1, false>(line0, k0) && wgmma_tile_is_right<MN, 1, true>(line0, k0) &&
+                    wgmma_tile_is_right<MN, 2, false>(line0, k0) && wgmma_tile_is_right<MN, 2, true>(line0, k0);
+    return right;
+}
+
 }  // namespace
+
+extern "C" int cuTensorMapEncodeTiled(TensorMap*, int type, unsigned rank, const void*, const uint64_t* sizes,
+                                      const uint64_t* strides, const uint32_t* box, const uint32_t* element_strides,
+                                      int interleave, int swizzle, int promotion, int fill);
+
+TensorMap tensor_map(const Operand& of, unsigned rows, unsigned columns, unsigned box_rows) {
+    constexpr int UINT16 = 1, SWIZZLE_128B = 3;
+    TensorMap map;
+    const uint64_t sizes[] = {columns, rows, of.planes}, strides[] = {of.pitch * 2ull, of.plane_stride * 2};
+    const uint32_t box[] = {64, box_rows, of.planes}, ones[] = {1, 1, 1};
+    const int bad = cuTensorMapEncodeTiled(&map, UINT16, 3, of.data, sizes, strides, box, ones, 0, SWIZZLE_128B, 0, 0);
+    if (bad) claim(false, "a tensor map is made");
+    return map;
+}
 
 void tiles() {
     bool cover = true;
@@ -99,6 +178,8 @@ void tiles() {
     claim(cover, "tiles: each is made once, the splits cover the contraction");
     claim(mma_fragments_are_right<false>(), "tiles: K-major fragments for mma.sync");
     claim(mma_fragments_are_right<true>(), "tiles: MN-major fragments for mma.sync");
+    claim(wgmma_tiles_are_right<false>(), "tiles: K-major descriptors for wgmma");
+    claim(wgmma_tiles_are_right<true>(), "tiles: MN-major descriptors for wgmma");
 }
 
 }  // namespace selftest

@@ -8,6 +8,27 @@ use crate::Result;
 use crate::backend::Precision;
 use bytemuck::{Pod, Zeroable};
 
+/// The kernel of a family for operands of so many planes each.
+macro_rules! tensor_core_entry {
+    ($family:literal, $product:expr, $precision:expr, $planes:expr) => {
+        match ($product, $precision, $planes) {
+            (Product::Forward, Precision::Bf16, _) => concat!($family, "_forward_bf16"),
+            (Product::Forward, _, (1, 1)) => concat!($family, "_forward_11"),
+            (Product::Forward, _, (1, _)) => concat!($family, "_forward_12"),
+            (Product::Forward, ..) => concat!($family, "_forward_22"),
+            (Product::Below, Precision::Bf16, _) => concat!($family, "_below_bf16"),
+            (Product::Below, _, (1, _)) => concat!($family, "_below_11"),
+            (Product::Below, ..) => concat!($family, "_below_22"),
+            (Product::Weight, Precision::Bf16, _) => concat!($family, "_weight_bf16"),
+            (Product::Weight, _, (1, _)) => concat!($family, "_weight_11"),
+            (Product::Weight, _, (_, 1)) => concat!($family, "_weight_21"),
+            (Product::Weight, ..) => concat!($family, "_weight_22"),
+        }
+    };
+}
+
+mod hopper;
+
 /// Rows and columns of a tile of the result.
 pub(super) const TILE: usize = 128;
 
@@ -157,9 +178,10 @@ fn splits(m: usize, n: usize, k: usize) -> (usize, usize) {
 fn launch(cuda: &Cuda, product: Product, args: Matmul) -> Result<()> {
     let kernel = match cuda.precision {
         Precision::Simt => simt(product),
-        _ => simt(product),
+        _ if hopper::fits(cuda) => return hopper::launch(cuda, product, args),
+        precision => mma(product, precision, (args.a.planes, args.b.planes)),
     };
-    let grid = Grid { blocks: [args.tiles(), 1, 1], threads: 256, shared: 0 };
+    let grid = Grid { blocks: [args.tiles(), 1, 1], threads: 256, shared: kernel.shared };
     // SAFETY: `Matmul` is the kernel's parameter. Operands have the rows and columns of the product, `out` and the sums
     // were found or made to fit m x n by the caller, and nothing beyond these is touched.
     unsafe { cuda.launch(kernel, grid, &args) }
@@ -174,4 +196,11 @@ fn simt(product: Product) -> Kernel {
             Product::Weight => "matmul_simt_weight",
         },
     )
+}
+
+/// Tensor cores of any card.
+fn mma(product: Product, precision: Precision, planes: (u32, u32)) -> Kernel {
+    const PLANE_OF_STAGES: u32 = 3 * 8192;
+    Kernel::new("matmul_mma", tensor_core_entry!("mma", product, precision, planes))
+        .with_shared(PLANE_OF_STAGES * (planes.0 + planes.1))
 }

@@ -76,7 +76,8 @@ fn shared(desc: RankMass, room: usize) -> usize {
 }
 
 impl Cuda {
-    /// [`Backend::rank_mass`] in a chosen way: for tests that the ways agree, and to compare their speed.
+    /// [`Backend::rank_mass`] in a chosen way: for tests that the ways agree, and to compare their speed. Answers how
+    /// many neurons were sorted.
     pub fn rank_mass_as(
         &self,
         plan: RankPlan,
@@ -84,7 +85,7 @@ impl Cuda {
         field: &Field<'_, Cuda, f32>,
         labels: Labels<'_, Cuda>,
         mass: PartMut<'_, Cuda, f64>,
-    ) -> Result<()> {
+    ) -> Result<usize> {
         desc.check(field, &labels, &mass)?;
         planned(self, plan, desc, field, labels, mass)
     }
@@ -98,7 +99,7 @@ pub(super) fn rank_mass<R: Real>(
     mass: PartMut<'_, Cuda, f64>,
 ) -> Result<()> {
     desc.check(field, &labels, &mass)?;
-    planned(cuda, RankPlan::of(desc), desc, field, labels, mass)
+    planned(cuda, RankPlan::of(desc), desc, field, labels, mass).map(|_| ())
 }
 
 fn planned<R: Real>(
@@ -108,7 +109,7 @@ fn planned<R: Real>(
     field: &Field<'_, Cuda, R>,
     labels: Labels<'_, Cuda>,
     mass: PartMut<'_, Cuda, f64>,
-) -> Result<()> {
+) -> Result<usize> {
     let mut status = vec![u32::MAX; 2];
     status.resize(2 + desc.neurons, 0);
     let work = Work {
@@ -127,12 +128,12 @@ fn planned<R: Real>(
         }
         RankMethod::Sort => (0..desc.neurons as u32).collect(),
     };
-    if to_sort.is_empty() {
-        return Ok(());
+    if !to_sort.is_empty() {
+        let at_once = plan.neurons.min(RankPlan::sorted(desc).neurons);
+        to_sort.chunks(at_once).try_for_each(|neurons| sort(&work, neurons))?;
+        work.crowded(labels)?;
     }
-    let at_once = plan.neurons.min(RankPlan::sorted(desc).neurons);
-    to_sort.chunks(at_once).try_for_each(|neurons| sort(&work, neurons))?;
-    work.crowded(labels).map(|_| ())
+    Ok(to_sort.len())
 }
 
 /// One call at work.
