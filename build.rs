@@ -41,6 +41,7 @@ fn main() {
     for name in ours.into_iter().chain(NVCC_VARIABLES) {
         println!("cargo:rerun-if-env-changed={name}");
     }
+    fs::write(out_dir().join("kernels.log"), "").unwrap();
     let mode = variable("NETDYN_CUDA").unwrap_or("auto".into());
     let built = match mode.as_str() {
         "off" => Err("it was built with NETDYN_CUDA=off; build again without it"),
