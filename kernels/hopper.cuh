@@ -5,8 +5,9 @@
 #pragma once
 #include "mma.cuh"
 
-// A tensor map, which only the driver can write: how a tile is found in memory. The twin of CUtensorMap.
-struct alignas(64) TensorMap {
+// A tensor map, which only the driver can write: how a tile is found in memory. The twin of CUtensorMap; the driver is
+// content with 64 bytes of alignment, CUDA 13 made it 128.
+struct alignas(128) TensorMap {
     uint64_t opaque[16];
 };
 

@@ -15,7 +15,7 @@
 //           Tensor cores round their sums toward zero or nearly so: every 64 of k they are added to one in f32
 // Cost      2 m n k operations a product of planes; reads (a once per 128 columns of out, b once per 128 rows) 2 bytes
 //           a plane and element, writes 4 an element of out: bound by arithmetic for k >= 512
-// Rust      src/backend/cuda/matmul_hopper.rs
+// Rust      src/backend/cuda/matmul/hopper.rs
 // Test      tests/linear.rs
 // Test      tests/linear_backward.rs
 #include "matmul_hopper.cuh"

@@ -4,7 +4,7 @@
 #include "hopper.cuh"
 #include "tiles.cuh"
 
-// a and b are maps of m.a and m.b: columns, rows, planes, in boxes of a WgmmaTile. src/backend/cuda/matmul_hopper.rs
+// a and b are maps of m.a and m.b: columns, rows, planes, in boxes of a WgmmaTile. src/backend/cuda/matmul/hopper.rs
 // makes them.
 struct HopperMatmul {
     TensorMap a, b;

@@ -160,11 +160,11 @@ extern "C" int cuTensorMapEncodeTiled(TensorMap*, int type, unsigned rank, const
                                       int interleave, int swizzle, int promotion, int fill);
 
 TensorMap tensor_map(const Operand& of, unsigned rows, unsigned columns, unsigned box_rows) {
-    constexpr int FLOAT16 = 6, SWIZZLE_128B = 3;
+    constexpr int UINT16 = 1, SWIZZLE_128B = 3;
     TensorMap map;
     const uint64_t sizes[] = {columns, rows, of.planes}, strides[] = {of.pitch * 2ull, of.plane_stride * 2};
     const uint32_t box[] = {64, box_rows, of.planes}, ones[] = {1, 1, 1};
-    const int bad = cuTensorMapEncodeTiled(&map, FLOAT16, 3, of.data, sizes, strides, box, ones, 0, SWIZZLE_128B, 0, 0);
+    const int bad = cuTensorMapEncodeTiled(&map, UINT16, 3, of.data, sizes, strides, box, ones, 0, SWIZZLE_128B, 0, 0);
     if (bad) claim(false, "a tensor map is made");
     return map;
 }
