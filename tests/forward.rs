@@ -164,7 +164,8 @@ fn wrong_lengths<B: Backend>(backend: &B) {
     let layer = |outputs, weight, norm| Layer { outputs, weight: part(weight), bias: None, norm };
     let (first, last) = (layer(4, 12, Some(norm(4))), layer(2, 8, None));
     let right = [first, last];
-    let cases: [(&[Layer<'_, B, f32>], usize, usize, usize); 9] = [
+    type Case<'a, B> = (&'a [Layer<'a, B, f32>], usize, usize, usize);
+    let cases: [Case<'_, B>; 9] = [
         (&right, 9, 12, 6),
         (&[], 9, 12, 6),
         (&right, 8, 12, 6),

@@ -97,10 +97,8 @@ fn check(got: &LayerRpd, network: &Network, pass: &Pass, labels: &[u8], bins: us
     assert_eq!(got.zero_signs, matrix.iter().flatten().filter(|m| **m == 0.0).count());
     // A sample that changes places with its neighbour moves the mean rank of its class by 1/P/P(k).
     assert_close("gradient", &[got.gradient], &[slope_down(&mean)], 0.0, if all { 1e-11 } else { 0.02 });
-    for k in 0..classes {
-        assert_eq!(got.class_density[k].is_some(), present[k]);
-        assert_eq!(got.class_gradient[k].is_some(), present[k]);
-    }
+    assert!(got.class_density.iter().map(Option::is_some).eq(present.iter().copied()));
+    assert!(got.class_gradient.iter().map(Option::is_some).eq(present.iter().copied()));
     if all {
         assert_close("density", &got.density, &mean, 0.0, 1e-11);
         for k in (0..classes).filter(|k| present[*k]) {

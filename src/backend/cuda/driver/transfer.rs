@@ -151,8 +151,8 @@ impl Device {
             address += len as u64;
             piece.record(self)
         };
-        let first = lens.iter().take(DOWNLOADS).zip(&mut *pieces);
-        first.map(|(&len, piece)| queue(piece, len)).collect::<Result<()>>()?;
+        let mut first = lens.iter().take(DOWNLOADS).zip(&mut *pieces);
+        first.try_for_each(|(&len, piece)| queue(piece, len))?;
         for (i, bytes) in to.chunks_mut(PIECE).enumerate() {
             let piece = &mut pieces[i % DOWNLOADS];
             piece.wait()?;
