@@ -44,35 +44,83 @@ fn layers_import_only_downwards() {
     assert!(imports > 100, "the search found only {imports} imports: it looks in the wrong place");
 }
 
-#[test]
-fn every_cpu_operation_has_a_test() {
+/// Functions of the backend that are no operations: what it is, its memory, its queue.
+const NO_OPERATIONS: [&str; 13] = [
+    "name",
+    "driver",
+    "precision",
+    "threads",
+    "offers",
+    "chunk_rows",
+    "room",
+    "upload",
+    "zeros",
+    "len",
+    "write",
+    "download",
+    "sequence",
+];
+
+/// The operations of the backend, by the file that has them.
+fn operations() -> Vec<String> {
     let text = fs::read_to_string("src/backend/mod.rs").unwrap();
-    let body = &text[text.find("pub trait Backend").unwrap()..text.find("pub(crate) fn shape").unwrap()];
+    let body = &text[text.find("pub trait Backend").unwrap()..];
+    let body = &body[..body.find("\n}\n").unwrap()];
     let names = body.match_indices("    fn ").map(|(at, found)| {
         let rest = &body[at + found.len()..];
         &rest[..rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap()]
     });
-    let buffers = [
-        "name",
-        "threads",
-        "offers",
-        "chunk_rows",
-        "driver",
-        "precision",
-        "room",
-        "sequence",
-        "len",
-        "upload",
-        "zeros",
-        "write",
-        "download",
-        "class_cosines",
-    ];
-    let operations: Vec<&str> = names.filter(|name| !buffers.contains(name)).collect();
-    assert!(operations.len() >= 13, "{operations:?}");
-    for operation in operations {
-        for path in [format!("src/backend/cpu/{operation}.rs"), format!("tests/{operation}.rs")] {
+    // class_cosines is the second half of class_sums.
+    let names = names.filter(|name| !NO_OPERATIONS.contains(name) && *name != "class_cosines");
+    let names: Vec<String> = names.map(str::to_owned).collect();
+    assert!(names.len() >= 13, "{names:?}");
+    names
+}
+
+#[test]
+fn every_operation_has_its_files() {
+    for operation in operations() {
+        let mut wanted = vec![format!("src/backend/cpu/{operation}.rs"), format!("tests/{operation}.rs")];
+        // A run of layers is the layers one after the other, unless a processor gains by another way.
+        if operation != "forward" {
+            wanted.push(format!("src/backend/cuda/{operation}.rs"));
+        }
+        // Both products of a layer are made of shared kernels: matmul_*.cu, planes.cu, combine.cu.
+        if !["forward", "linear", "linear_backward"].contains(&operation.as_str()) {
+            wanted.push(format!("kernels/{operation}.cu"));
+        }
+        for path in wanted {
             assert!(Path::new(&path).exists(), "{operation} has no {path}");
+        }
+    }
+}
+
+#[test]
+fn every_kernel_states_its_contract() {
+    let kernels = files(Path::new("kernels"), "cu");
+    assert!(kernels.len() >= 13, "{kernels:?}");
+    for file in kernels {
+        let text = fs::read_to_string(&file).unwrap();
+        let stem = Path::new(&file).file_name().unwrap().to_str().unwrap();
+        let header = &text[..text.find("#include").unwrap()];
+        assert!(header.contains(&format!("// {stem} -- ")), "{file}: header does not say what it is for");
+        for field in ["Shapes", "Launch", "Domain", "Repeats", "Cost", "Rust", "Test"] {
+            assert!(header.contains(&format!("\n// {field} ")), "{file}: header lacks {field}");
+        }
+    }
+}
+
+#[test]
+fn what_kernels_name_is_there() {
+    let sources = ["cu", "cuh"].into_iter().flat_map(|extension| files(Path::new("kernels"), extension));
+    for file in sources {
+        let text = fs::read_to_string(&file).unwrap();
+        let comments = text.lines().filter_map(|line| line.trim().strip_prefix("//"));
+        for word in comments.flat_map(|line| line.split(|c: char| c.is_whitespace() || ",;:()".contains(c))) {
+            let word = word.trim_end_matches('.');
+            let path = word.contains('/')
+                && [".rs", ".cu", ".cuh", ".hpp", ".cpp"].iter().any(|e| word.ends_with(e));
+            assert!(!path || word.contains('*') || Path::new(word).exists(), "{file}: {word} is not there");
         }
     }
 }
@@ -89,12 +137,23 @@ fn files_are_short_and_nothing_is_left_undone() {
             assert!(!found, "{file} says {unfinished}");
         }
     }
+    for file in ["cu", "cuh"].into_iter().flat_map(|extension| files(Path::new("kernels"), extension)) {
+        let text = fs::read_to_string(&file).unwrap();
+        let lines = text.lines().count();
+        assert!(lines <= 400, "{file} has {lines} lines; split it");
+        for unfinished in ["FIXME", "TODO"] {
+            assert!(!text.contains(unfinished), "{file} says {unfinished}");
+        }
+    }
 }
 
 #[test]
 fn links_in_the_documents_lead_somewhere() {
-    let pages =
-        files(Path::new("docs"), "md").into_iter().chain(["README.md".into(), "CONTRIBUTING.md".into()]);
+    let pages = files(Path::new("docs"), "md").into_iter().chain([
+        "README.md".into(),
+        "CONTRIBUTING.md".into(),
+        "kernels/README.md".into(),
+    ]);
     for page in pages {
         // Odd pieces lie between fences: code, where brackets mean something else.
         let text: String = fs::read_to_string(&page).unwrap().split("```").step_by(2).collect();
