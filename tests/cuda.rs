@@ -67,6 +67,7 @@ modules!(
     projection,
     prune,
     rank_mass,
+    rank_sort,
     rpd,
     trajectory,
     update,

@@ -1,4 +1,5 @@
-//! Whether buffers fit the descriptions: written once for all backends.
+//! Whether buffers fit the descriptions, and what is wrong with data that no description shows: written once for all
+//! backends.
 
 use super::*;
 
@@ -399,6 +400,22 @@ pub(crate) fn require(op: &'static str, desc: &dyn Debug, fits: &[(&str, bool)])
         None => Ok(()),
         Some((what, _)) => Err(Error::Shape { op, what: format!("{what} of the wrong size for {desc:?}") }),
     }
+}
+
+/// A label that is none of the classes.
+pub(crate) fn unknown_class(op: &str, label: u8, sample: usize, classes: usize) -> Error {
+    Error::Failed(format!(
+        "{op}: label {label} of sample {sample} is none of the network's {classes} classes; use a data set with \
+         labels below {classes}"
+    ))
+}
+
+/// A local field that has no rank.
+pub(crate) fn rank_of_nan(neuron: usize) -> Error {
+    Error::Failed(format!(
+        "rank_mass: the local field of neuron {neuron} is NaN for some sample, so it has no rank; the network has \
+         diverged, look at an earlier snapshot"
+    ))
 }
 
 fn within(span: Span, buffer: usize, len: usize) -> bool {

@@ -5,12 +5,14 @@
 //! Above this module nothing asks which processor is in use.
 
 mod check;
+mod choice;
 pub mod cpu;
 pub mod cuda;
 mod desc;
 mod layers;
 mod parts;
 
+pub use choice::{Choice, Job, PRECISIONS, Precision, with};
 pub use desc::*;
 pub use layers::{Layer, layer_by_layer};
 pub use parts::*;
@@ -53,8 +55,17 @@ pub trait Backend: Sync + Sized {
     /// Memory of this processor holding elements of one type.
     type Buf<T: Element>: Send + Sync;
 
+    /// What a processor remembers of a [`Backend::sequence`] to do it faster the next time.
+    type Recording: Default + Send;
+
     /// For people: `cpu`, or the card.
     fn name(&self) -> String;
+
+    /// Its driver, if it has one.
+    fn driver(&self) -> Option<String>;
+
+    /// Arithmetic of the matrix products of an engine in R, one of [`PRECISIONS`].
+    fn precision<R: Real>(&self) -> &'static str;
 
     /// Threads of the CPU at work.
     fn threads(&self) -> usize;
@@ -65,8 +76,12 @@ pub trait Backend: Sync + Sized {
     /// [`Error::Usage`] that names the precision, if it does not.
     fn offers<R: Real>(&self) -> Result<()>;
 
-    /// How many samples evaluation should pass through the network at a time.
-    fn chunk_rows(&self) -> usize;
+    /// How many samples to pass through a network at a time, where each takes so many bytes of this processor's
+    /// memory; at least 1.
+    fn chunk_rows(&self, bytes: usize) -> usize;
+
+    /// Bytes that work may keep on this processor to save time, where it has the choice.
+    fn room(&self) -> usize;
 
     /// A new buffer with these contents.
     fn upload<T: Element>(&self, host: &[T]) -> Result<Self::Buf<T>>;
@@ -82,6 +97,10 @@ pub trait Backend: Sync + Sized {
 
     /// A copy of `part` on the host, after everything queued before has run.
     fn download<T: Element>(&self, part: Part<'_, Self, T>) -> Result<Vec<T>>;
+
+    /// Runs `work`, which calls operations of this backend on its own thread, and nothing that transfers memory or
+    /// waits. With the `recording` of an earlier run a backend may do all of them as one.
+    fn sequence(&self, recording: &mut Self::Recording, work: impl FnOnce() -> Result<()>) -> Result<()>;
 
     /// `z = x Wᵀ + b`, and on request the mean and the biased variance of each column of `z`
     /// (two-pass or Welford/Chan, never E\[z²\] − E\[z\]²).
@@ -255,61 +274,6 @@ pub trait Backend: Sync + Sized {
         centre: Part<'_, Self, f64>,
         products: PartMut<'_, Self, f64>,
     ) -> Result<()>;
-}
-
-/// The user's choice of device and threads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
-    /// The CPU, with so many threads.
-    Cpu {
-        /// At least 1.
-        threads: usize,
-    },
-    /// A card.
-    Cuda {
-        /// Its number, as the driver counts.
-        ordinal: u32,
-        /// Arithmetic of the matrix products.
-        precision: Precision,
-        /// Threads of the CPU for what is left to it.
-        threads: usize,
-    },
-}
-
-/// Arithmetic of the matrix products on CUDA; everything else is f32.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Precision {
-    /// As accurate as f32: three products of 16-bit halves on the tensor cores.
-    #[default]
-    F32,
-    /// As TensorFloat-32: one product of scaled 16-bit values.
-    Tf32,
-    /// One product of bfloat16 values.
-    Bf16,
-    /// Plain 32-bit fused multiply-adds.
-    Simt,
-}
-
-/// Work for whichever backend the user chose: a generic closure, which Rust lacks.
-pub trait Job {
-    /// What the work answers.
-    type Output;
-    /// Does the work on `backend`.
-    fn run<B: Backend>(self, backend: &B) -> Result<Self::Output>;
-}
-
-/// The only place in the crate that asks which backend it is.
-pub fn with<J>(choice: Choice, job: J) -> Result<J::Output>
-where
-    J: Job<Output: Send> + Send,
-{
-    match choice {
-        Choice::Cpu { threads } => cpu::Cpu::new(threads)?.install(|cpu| job.run(cpu)),
-        Choice::Cuda { ordinal, precision, threads } => {
-            let cuda = cuda::Cuda::open(ordinal, precision)?;
-            cpu::Cpu::new(threads)?.install(|_| job.run(&cuda))
-        }
-    }
 }
 
 pub(crate) fn shape(op: &'static str, fits: bool, what: impl FnOnce() -> String) -> Result<()> {

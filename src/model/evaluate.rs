@@ -2,11 +2,11 @@
 
 use super::net::NormStats;
 use super::{LayerSpans, Net, Samples};
-use crate::Result;
 use crate::backend::{
     Activate, Backend, Field, Forward, Input, Layer, Linear, Loss, LossKind, Noise, Norm, Part, PartMut,
     Predict, Real, Rows,
 };
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// Which statistics a batch norm uses in evaluation.
@@ -59,9 +59,15 @@ pub struct Evaluator<'n, 'b, B: Backend, R: Real> {
 
 impl<'n, 'b, B: Backend, R: Real> Evaluator<'n, 'b, B, R> {
     /// For passes of up to `rows` samples.
+    ///
+    /// # Errors
+    /// [`Error::Memory`](crate::Error::Memory) if its buffers do not fit.
     pub fn new(net: &'n Net<'b, B, R>, bn: BnMode, rows: usize) -> Result<Self> {
-        let (backend, output) = (net.backend, net.spec.linears());
-        let widest = net.spec.widths[1..output].iter().max().copied().unwrap_or(0);
+        Self::with_buffers(net, bn, rows).map_err(|error| at_once(error, net, bn))
+    }
+
+    fn with_buffers(net: &'n Net<'b, B, R>, bn: BnMode, rows: usize) -> Result<Self> {
+        let (backend, widest) = (net.backend, widest_field(net));
         Ok(Evaluator {
             net,
             bn,
@@ -75,9 +81,11 @@ impl<'n, 'b, B: Backend, R: Real> Evaluator<'n, 'b, B, R> {
     /// How many samples to pass at a time over a set of `len`: all of them where the statistics are the
     /// set's own.
     pub fn chunk(net: &Net<'b, B, R>, bn: BnMode, len: usize) -> usize {
+        // Two fields and the logits; beside them two fields and an input that some callers hold.
+        let numbers = net.spec.inputs() + 4 * widest_field(net) + net.spec.classes();
         match bn {
             BnMode::Batch if net.spec.has_norm() => len,
-            _ => net.backend.chunk_rows().min(len),
+            _ => net.backend.chunk_rows(numbers * size_of::<R>()).min(len),
         }
     }
 
@@ -115,6 +123,17 @@ impl<'n, 'b, B: Backend, R: Real> Evaluator<'n, 'b, B, R> {
     ///
     /// A pass that begins at a field shows no l = 1.
     pub fn pass(
+        &mut self,
+        params: &B::Buf<R>,
+        start: Start<'_, B, R>,
+        rows: usize,
+        visit: impl FnMut(usize, &Input<'_, B, R>) -> Result<()>,
+    ) -> Result<()> {
+        let (net, bn) = (self.net, self.bn);
+        self.layers(params, start, rows, visit).map_err(|error| at_once(error, net, bn))
+    }
+
+    fn layers(
         &mut self,
         params: &B::Buf<R>,
         start: Start<'_, B, R>,
@@ -178,6 +197,22 @@ impl<'n, 'b, B: Backend, R: Real> Evaluator<'n, 'b, B, R> {
     pub fn logits(&self, rows: usize) -> Part<'_, B, R> {
         Part::new(&self.logits, 0, rows * self.net.spec.classes())
     }
+}
+
+/// What to do where a pass of all samples together does not fit.
+fn at_once<B: Backend, R: Real>(error: Error, net: &Net<'_, B, R>, bn: BnMode) -> Error {
+    match bn {
+        BnMode::Batch if net.spec.has_norm() => error.advise(|| {
+            "batch statistics need all samples in one pass: use fewer (--limit, in training probe.limit) or --bn eval"
+                .into()
+        }),
+        _ => error,
+    }
+}
+
+/// Width of the widest hidden layer.
+fn widest_field<B: Backend, R: Real>(net: &Net<'_, B, R>) -> usize {
+    net.spec.widths[1..net.spec.linears()].iter().max().copied().unwrap_or(0)
 }
 
 /// The batch norm of linear layer `i`, if it has one.

@@ -22,9 +22,14 @@
 // same. The sanitizer sees what lies beside an array only if it is plain static: there one thread runs all blocks.
 #if defined(__SANITIZE_ADDRESS__)
 #define HOST_CUDA_SHARED static   // scripts/host-cuda makes `extern static` an `extern`
+#define HOST_CUDA_DYNAMIC_SHARED
 #else
 #define HOST_CUDA_SHARED thread_local
+#define HOST_CUDA_DYNAMIC_SHARED thread_local
 #endif
+
+// A launch uses as much of it as it asked for.
+extern HOST_CUDA_DYNAMIC_SHARED uint8_t smem[] __attribute__((aligned(1024)));
 
 struct uint3 {
     unsigned x, y, z;

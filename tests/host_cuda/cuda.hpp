@@ -196,7 +196,7 @@ auto max(A a, B b) {
     else return T(a) < T(b) ? T(b) : T(a);
 }
 
-// ---- registration, by the file that scripts/host-cuda makes for each kernel file --------------------------------------
+// ---- registration, by the file that scripts/host-cuda makes for each kernel file ------------------------------------
 namespace host_cuda {
 
 template <auto entry>

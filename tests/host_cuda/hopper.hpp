@@ -114,7 +114,8 @@ double operand(uint64_t descriptor, bool mn_major, uint32_t mn, uint32_t k) {
     return from_half<half>(bits);
 }
 
-// d (+)= A[64][16] B[16][N]; d[4j + 2h + e] of thread t is row 16 (t / 32) + t % 32 / 4 + 8h, column 8j + t % 4 * 2 + e.
+// d (+)= A[64][16] B[16][N]. Of thread t, d[4j + 2h + e] is in row t / 32 * 16 + t % 32 / 4 + 8h and in column
+// 8j + t % 4 * 2 + e.
 template <Half half, unsigned N, bool A_MN, bool B_MN, bool ADD>
 void wgmma_k16(float* d, uint64_t a, uint64_t b, unsigned thread) {
     const unsigned row = thread / 32 * 16 + thread % 32 / 4, column = thread % 4 * 2;

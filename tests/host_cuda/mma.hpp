@@ -6,8 +6,6 @@
 #pragma once
 #include "cuda.hpp"
 
-extern __shared__ uint8_t smem[] __align__(1024);
-
 // An address in shared memory, of which only the dynamic part has one here.
 inline uint32_t smem_u32(const void* at) {
     const ptrdiff_t offset = static_cast<const uint8_t*>(at) - smem;

@@ -60,11 +60,13 @@ struct alignas(64) Map {
     uint8_t opaque[128];
 };
 
-extern "C" int cuTensorMapEncodeTiled(Map*, int type, unsigned rank, void*, const uint64_t* sizes, const uint64_t* strides,
-                                      const uint32_t* box, const uint32_t* element_strides, int, int swizzle, int, int);
+extern "C" int cuTensorMapEncodeTiled(Map*, int type, unsigned rank, void*, const uint64_t* sizes,
+                                      const uint64_t* strides, const uint32_t* box, const uint32_t* element_strides,
+                                      int, int swizzle, int, int);
 
 // The map of a matrix of 16-bit elements; with a box of `columns`, the widest that the swizzle allows.
-Map map_of(host_cuda::Address base, uint64_t rows, uint64_t columns, uint64_t pitch, uint32_t box_columns, uint32_t box_rows) {
+Map map_of(host_cuda::Address base, uint64_t rows, uint64_t columns, uint64_t pitch, uint32_t box_columns,
+           uint32_t box_rows) {
     Map map;
     const uint64_t sizes[] = {columns, rows}, strides[] = {pitch * 2};
     const uint32_t box[] = {box_columns, box_rows}, ones[] = {1, 1};

@@ -55,19 +55,17 @@ pub(super) fn forward<R: Real>(
 /// x of the next layer from the product of this one, in the order of operations of [`load`].
 #[inline(always)]
 fn finish<R: Real>(layer: &Layer<'_, Cpu, R>, f: Activation, z: &mut [R], lanes: usize) {
-    let bias = layer.bias.map(Part::slice);
-    let norm = layer.norm.map(|norm| [norm.mean, norm.inv_std, norm.gamma, norm.beta].map(Part::slice));
-    for (o, z) in z.chunks_exact_mut(lanes).enumerate() {
-        let (bias, norm) = (bias.map(|bias| bias[o]), norm.map(|norm| norm.map(|part| part[o])));
-        // A vector at a time, so that it is loaded and stored once.
-        for z in z.as_chunks_mut::<LANES>().0 {
-            if let Some(bias) = bias {
-                z.iter_mut().for_each(|z| *z += bias);
-            }
-            if let Some([mean, inv_std, gamma, beta]) = norm {
-                z.iter_mut().for_each(|z| *z = gamma * ((*z - mean) * inv_std) + beta);
-            }
-            apply(f, z);
+    if let Some(bias) = layer.bias {
+        for (z, &bias) in z.chunks_exact_mut(lanes).zip(bias.slice()) {
+            z.iter_mut().for_each(|z| *z += bias);
         }
     }
+    if let Some(norm) = &layer.norm {
+        let [mean, inv_std, gamma, beta] = [norm.mean, norm.inv_std, norm.gamma, norm.beta].map(Part::slice);
+        for (o, z) in z.chunks_exact_mut(lanes).enumerate() {
+            let (mean, inv_std, gamma, beta) = (mean[o], inv_std[o], gamma[o], beta[o]);
+            z.iter_mut().for_each(|z| *z = gamma * ((*z - mean) * inv_std) + beta);
+        }
+    }
+    apply(f, z);
 }

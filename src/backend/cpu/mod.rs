@@ -79,9 +79,18 @@ impl Rows<'_, Cpu> {
 
 impl Backend for Cpu {
     type Buf<T: Element> = Vec<T>;
+    type Recording = (); // an operation costs nothing to begin
 
     fn name(&self) -> String {
         "cpu".into()
+    }
+
+    fn driver(&self) -> Option<String> {
+        None
+    }
+
+    fn precision<R: Real>(&self) -> &'static str {
+        R::NAME
     }
 
     fn threads(&self) -> usize {
@@ -92,8 +101,12 @@ impl Backend for Cpu {
         Ok(()) // f32 and f64, and there are no others
     }
 
-    fn chunk_rows(&self) -> usize {
+    fn chunk_rows(&self, _bytes: usize) -> usize {
         2048 // activations of a chunk stay in the last-level cache
+    }
+
+    fn room(&self) -> usize {
+        1 << 30
     }
 
     fn upload<T: Element>(&self, host: &[T]) -> Result<Vec<T>> {
@@ -116,6 +129,10 @@ impl Backend for Cpu {
 
     fn download<T: Element>(&self, part: Part<'_, Self, T>) -> Result<Vec<T>> {
         Ok(part.slice().to_vec())
+    }
+
+    fn sequence(&self, (): &mut (), work: impl FnOnce() -> Result<()>) -> Result<()> {
+        work()
     }
 
     fn linear<R: Real>(

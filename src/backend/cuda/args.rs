@@ -24,6 +24,11 @@ pub(super) fn address_of<T: Element>(buf: &Buffer<T>, span: Span) -> Address {
     buf.address() + (span.start * size_of::<T>()) as u64
 }
 
+/// The first elements of mean and variance.
+pub(super) fn moments<R: Real>(moments: &host::Moments<'_, Cuda, R>) -> (Address, Address) {
+    (address_of(moments.buf, moments.mean), address_of(moments.buf, moments.var))
+}
+
 /// The number of `kernels/activation.cuh`.
 pub(super) fn activation(f: Activation) -> u32 {
     match f {
