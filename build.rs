@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 use std::{env, fs, thread};
 
-/// What a kernel is compiled for, if its file does not say `// archs: ...` near its top. Every other card from
-/// [`PORTABLE`] on gets portable code, which its driver compiles.
+/// What a file is compiled for, if it does not say `// archs: ...` near its top. Any other card from [`PORTABLE`] on
+/// gets portable code, which its driver compiles.
 const ARCHS: &str = "80,86,89,90a,100,120";
 const PORTABLE: &str = "80";
 
@@ -41,15 +41,16 @@ fn main() {
     for name in ours.into_iter().chain(NVCC_VARIABLES) {
         println!("cargo:rerun-if-env-changed={name}");
     }
+    fs::write(out_dir().join("kernels.log"), "").unwrap();
     let mode = variable("NETDYN_CUDA").unwrap_or("auto".into());
     let built = match mode.as_str() {
         "off" => Err("it was built with NETDYN_CUDA=off; build again without it"),
         "auto" | "require" => match find_nvcc() {
             Some(nvcc) => Ok(compile_all(&Nvcc::new(nvcc))),
             None if mode == "auto" => {
+                let what = "no nvcc found, so this build runs on the CPU only";
                 println!(
-                    "cargo:warning=no nvcc found, so this build runs on the CPU only: scripts/get-nvcc.sh installs \
-                     one, NETDYN_CUDA=off silences this"
+                    "cargo:warning={what}: scripts/get-nvcc.sh installs one, NETDYN_CUDA=off silences this"
                 );
                 Err("no nvcc was found when it was built; scripts/get-nvcc.sh installs one, then build again")
             }
@@ -66,12 +67,9 @@ fn main() {
 /// The images, by file stem, and what they are; or why there are none.
 fn table(built: Result<(Vec<String>, String), &str>) -> String {
     let (stems, about) = built.map_or_else(|why| (vec![], Err(why)), |(stems, about)| (stems, Ok(about)));
-    let mut text = String::new();
-    if !stems.is_empty() {
-        // The driver reads images as structures; bytes alone may begin anywhere.
-        text += "#[repr(C, align(64))]\nstruct Aligned<const N: usize>([u8; N]);\n";
-    }
-    text += "pub static KERNELS: &[(&str, &[u8])] = &[\n";
+    // The driver reads images as structures; bytes alone may begin anywhere.
+    let mut text = String::from("#[repr(C, align(64))]\n#[allow(unused)]\n");
+    text += "struct Aligned<const N: usize>([u8; N]);\npub static KERNELS: &[(&str, &[u8])] = &[\n";
     for stem in stems {
         let image = format!("concat!(env!(\"OUT_DIR\"), \"/{stem}.fatbin\")");
         writeln!(text, "    ({stem:?}, &Aligned(*include_bytes!({image})).0),").unwrap();
@@ -84,12 +82,10 @@ fn table(built: Result<(Vec<String>, String), &str>) -> String {
 /// `.cuda`, where `scripts/get-nvcc.sh` puts one.
 fn find_nvcc() -> Option<PathBuf> {
     if let Some(nvcc) = variable("NVCC") {
-        let nvcc = PathBuf::from(nvcc);
-        return if nvcc.is_file() {
-            Some(nvcc)
-        } else {
-            fail(&format!("NVCC={}: no such file", nvcc.display()))
-        };
+        if !Path::new(&nvcc).is_file() {
+            fail(&format!("NVCC={nvcc}: no such file"));
+        }
+        return Some(nvcc.into());
     }
     let homes = ["CUDA_HOME", "CUDA_PATH"].into_iter().filter_map(variable);
     let mut folders: Vec<_> = homes.map(|home| Path::new(&home).join("bin")).collect();
@@ -218,15 +214,15 @@ impl Kernel {
             Command::new(&nvcc.path).args(&self.flags).arg(&self.file).arg("-o").arg(&partial).output();
         let done = done.map_err(|error| format!("{} does not run: {error}", nvcc.path.display()))?;
         let said = String::from_utf8_lossy(&done.stdout) + String::from_utf8_lossy(&done.stderr);
-        if !done.status.success() {
-            let no_compiler =
-                ["host compiler", "cc1plus", "gcc: No such"].iter().any(|sign| said.contains(sign));
-            let hint = if no_compiler { "nvcc needs a host g++ (Debian: apt-get install g++)\n" } else { "" };
-            return Err(format!("nvcc failed\n{said}{hint}"));
-        }
-        // Said of wgmma code that is right but slow: ptxas joins what should overlap.
-        if said.contains("(C75") {
-            return Err(format!("ptxas serialises its wgmma instructions\n{said}"));
+        // Remarks C75.. are of wgmma code that is right but slow: what should overlap does not.
+        let telling = |line: &&str| {
+            line.contains("(C75") || !(line.starts_with("ptxas info") || line.contains("bytes stack frame"))
+        };
+        if !done.status.success() || said.contains("(C75") {
+            let words = said.lines().filter(telling).collect::<Vec<_>>().join("\n");
+            let lacks = ["host compiler", "cc1plus", "gcc: No such"].iter().any(|sign| said.contains(sign));
+            let hint = if lacks { "\nnvcc needs a host g++ (Debian: apt-get install g++)" } else { "" };
+            return Err(format!("nvcc failed\n{words}{hint}"));
         }
         for warning in said.lines().filter(|line| line.contains("warning")) {
             println!("cargo:warning={}: {warning}", self.file.display());
@@ -269,9 +265,8 @@ fn cache_dir() -> PathBuf {
     let cache = target.join("kernels");
     fs::create_dir_all(&cache).unwrap();
     for entry in fs::read_dir(&cache).unwrap().flatten() {
-        let age =
-            entry.metadata().and_then(|about| about.modified()).ok().and_then(|time| time.elapsed().ok());
-        if age.is_some_and(|age| age > KEPT) {
+        let used = entry.metadata().and_then(|about| about.modified());
+        if used.is_ok_and(|used| used.elapsed().is_ok_and(|age| age > KEPT)) {
             let _ = fs::remove_file(entry.path());
         }
     }
@@ -297,9 +292,7 @@ fn commit() {
     let log = Path::new(".git/logs/HEAD");
     println!("cargo:rerun-if-changed={}", if log.exists() { ".git/logs/HEAD" } else { "build.rs" });
     let head = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output();
-    let commit =
-        head.ok().filter(|out| out.status.success()).and_then(|out| String::from_utf8(out.stdout).ok());
-    if let Some(commit) = commit {
-        println!("cargo:rustc-env=NETDYN_COMMIT={}", commit.trim());
+    if let Some(head) = head.ok().filter(|head| head.status.success()) {
+        println!("cargo:rustc-env=NETDYN_COMMIT={}", String::from_utf8_lossy(&head.stdout).trim());
     }
 }

@@ -47,7 +47,7 @@ __device__ __forceinline__ unsigned gather(const ClassSums& a, size_t first, uns
     return count;
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) class_sums(const __grid_constant__ ClassSums a) {
+extern "C" __global__ void __launch_bounds__(THREADS, 4) class_sums(const __grid_constant__ ClassSums a) {
     __shared__ unsigned members[THREADS];
     __shared__ float staged[STAGED][COLUMNS];
     const unsigned lane = threadIdx.x % COLUMNS, share = threadIdx.x / COLUMNS;

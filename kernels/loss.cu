@@ -55,7 +55,7 @@ __device__ __forceinline__ double mean_squared(const Loss& a, const float* z, fl
     return warp_sum(sum) / double(a.classes);
 }
 
-extern "C" __global__ void __launch_bounds__(256) loss(const __grid_constant__ Loss a) {
+extern "C" __global__ void __launch_bounds__(256, 4) loss(const __grid_constant__ Loss a) {
     const size_t row = size_t(blockIdx.x) * 8 + threadIdx.x / WARP;
     if (row >= a.rows) return;   // uniform over the warp, so shuffles stay whole
     const unsigned label = a.labels[row_at(a.which, row)], lane = threadIdx.x % WARP;

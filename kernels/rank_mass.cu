@@ -231,7 +231,7 @@ __device__ __forceinline__ void find_groups(const Select& m, const Axis& axis) {
     __syncthreads();
 }
 
-extern "C" __global__ void __launch_bounds__(512) rank_select(const __grid_constant__ RankSelect a) {
+extern "C" __global__ void __launch_bounds__(512, 2) rank_select(const __grid_constant__ RankSelect a) {
     const Select m(smem, a);
     const Axis axis{a.rows, a.bins};
     const size_t neuron = neuron_at(a.neurons, blockIdx.x);

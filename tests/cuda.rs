@@ -5,7 +5,7 @@
 #![allow(dead_code, unused_imports, unused_macros)] // the modules hold tests for the CPU too
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use netdyn::backend::{Precision, cuda::Cuda};
+use netdyn::backend::{Backend, Precision, cuda::Cuda};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -13,6 +13,8 @@ use std::sync::Arc;
 type Case = (&'static str, &'static str, fn(&Cuda));
 /// The same, of a test that is told the precision of the card.
 type PreciseCase = (&'static str, &'static str, fn(&Cuda, Precision));
+/// One that needs the stand-in for the driver (`tests/host_cuda`), whose card is as the test wants it.
+type StandInCase = (&'static str, fn());
 
 /// Lists each `fn test<B: Backend>(backend: &B)` for [`main`].
 macro_rules! on_each_backend {
@@ -52,6 +54,7 @@ modules!(
     batch_norm,
     class_sums,
     cones,
+    cuda_runtime,
     forward,
     geometry,
     gram,
@@ -73,7 +76,11 @@ modules!(
     update,
 );
 
-const PRECISE: &[&[PreciseCase]] = &[linear::IN_EACH_PRECISION, linear_backward::IN_EACH_PRECISION];
+mod cuda_cli;
+mod engines;
+
+const PRECISE: &[&[PreciseCase]] =
+    &[engines::IN_EACH_PRECISION, linear::IN_EACH_PRECISION, linear_backward::IN_EACH_PRECISION];
 
 const PRECISIONS: [(&str, Precision); 4] = [
     ("f32", Precision::F32),
@@ -99,7 +106,11 @@ fn main() {
         };
         PRECISIONS.iter().enumerate().map(in_precision)
     });
-    libtest_mimic::run(&arguments, plain.chain(precise).collect()).exit();
+    let stand_in = card(0).filter(|card| card.name().contains("standing in for a GPU"));
+    let programs = cuda_cli::ON_STAND_IN
+        .iter()
+        .map(|&(name, test)| trial(stand_in.clone(), "cuda::cuda_cli", name, move |_| test()));
+    libtest_mimic::run(&arguments, plain.chain(precise).chain(programs).collect()).exit();
 }
 
 /// Runs `test` on the card; without one it is ignored.

@@ -52,7 +52,9 @@ impl Choice {
     pub fn memory(self) -> Result<Option<usize>> {
         match self {
             Choice::Cpu { .. } => Ok(None),
-            Choice::Cuda { ordinal, .. } => Ok(Some(cuda::card(ordinal).map_err(cuda::Missing::error)?.memory)),
+            Choice::Cuda { ordinal, .. } => {
+                Ok(Some(cuda::card(ordinal).map_err(cuda::Missing::error)?.memory))
+            }
         }
     }
 }
