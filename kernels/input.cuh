@@ -66,7 +66,9 @@ __device__ __forceinline__ float local_field(const Field& field, size_t row, uns
 __device__ __forceinline__ float dropout_factor(const Dropout& dropout, size_t row, unsigned column) {
     if (dropout.scale == 0.0f) return 1.0f;
     const Words words = philox(dropout.seed, unsigned(row), column / 4, dropout.step, dropout.stream);
-    return words.x[column % 4] >= dropout.keep_from ? dropout.scale : 0.0f;
+    // Not words.x[column % 4]: an index that is known at run time only would put the words into memory.
+    const unsigned low = column & 1 ? words.x[1] : words.x[0], high = column & 1 ? words.x[3] : words.x[2];
+    return (column & 2 ? high : low) >= dropout.keep_from ? dropout.scale : 0.0f;
 }
 
 // Element (row, column) of the x [rows][features] that `input` stands for.

@@ -18,17 +18,34 @@ struct Operand {
     unsigned planes;
 };
 
+enum Product : unsigned { FORWARD, BELOW, WEIGHT };
+
 constexpr unsigned TILE = 128;   // rows and columns of out that one block makes
 
-// out[split][m][ldo]; every split but WEIGHT's is the only one. The epilogue of the product is applied.
+// out[split][m][ldo]; every split but WEIGHT's is the only one. The epilogue of the product is applied. Split s
+// contracts over k_per_split s .. min(k, k_per_split (s + 1)); k_per_split is a multiple of 64, and no split is empty.
 struct Matmul {
     Operand a, b;
     float* out;
     unsigned m, n, k, ldo;
     unsigned splits, k_per_split;
     const float* bias;        // FORWARD: [n] or null
-    // Sums over the rows of each tile, [ceil(m / TILE)][n], or null. FORWARD: mean of the tile's column and sum of
-    // squared deviations from it. BELOW: sum of g and sum of g x-hat.
-    float *first, *second;
+    // Of the rows of each tile, [ceil(m / TILE)][n], or null. FORWARD: mean of the tile's column and sum of squared
+    // deviations from it. BELOW: sum of g and sum of g x-hat.
+    double *first, *second;
     Input input;              // BELOW: of the layer below; its f'(h) and dropout multiply g
+};
+
+// Tile number `index` of out, splits included: columns first, so that tiles at work together share rows of a.
+struct Tile {
+    unsigned m0, n0, split, k_begin, k_end;
+
+    __device__ __forceinline__ Tile(const Matmul& a, unsigned index) {
+        const unsigned across = (a.n + TILE - 1) / TILE, down = (a.m + TILE - 1) / TILE;
+        n0 = index % across * TILE;
+        m0 = index / across % down * TILE;
+        split = index / across / down;
+        k_begin = split * a.k_per_split;
+        k_end = min(a.k, k_begin + a.k_per_split);
+    }
 };

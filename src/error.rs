@@ -29,9 +29,26 @@ pub enum Error {
         /// Description and lengths.
         what: String,
     },
-    /// A device that is absent, unusable or out of memory: exit code 4.
+    /// A device that is absent or unusable: exit code 4.
     #[error("{0}")]
     Device(String),
+    /// More memory of a device than it has left: exit code 4.
+    #[error(
+        "out of memory on {device}: {} MiB more were needed, {} of {} MiB are free; {advice}",
+        needed.div_ceil(1 << 20), free >> 20, total >> 20
+    )]
+    Memory {
+        /// Its name.
+        device: String,
+        /// Bytes of the allocation that failed.
+        needed: usize,
+        /// Bytes that nobody holds.
+        free: usize,
+        /// Bytes in all.
+        total: usize,
+        /// What to do; see [`Error::advise`].
+        advice: String,
+    },
     /// Training met a NaN or an infinity: exit code 5.
     #[error(
         "training stopped at step {step}: {tensor} of layer {layer} is not finite; {kept}; \
@@ -85,12 +102,22 @@ impl Error {
         Error::File { file: file.to_owned(), what: what.into() }
     }
 
+    /// The same error; where memory ran out, with what to do about it in the work at hand.
+    pub fn advise(self, advice: impl FnOnce() -> String) -> Error {
+        match self {
+            Error::Memory { device, needed, free, total, .. } => {
+                Error::Memory { device, needed, free, total, advice: advice() }
+            }
+            other => other,
+        }
+    }
+
     /// The process exit code of the contract.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Usage(_) => 2,
             Error::File { .. } => 3,
-            Error::Device(_) => 4,
+            Error::Device(_) | Error::Memory { .. } => 4,
             Error::NonFinite { .. } => 5,
             Error::Again(_) => 75,
             Error::Interrupted { signal, .. } => 128 + *signal as u8,

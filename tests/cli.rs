@@ -20,11 +20,11 @@ pub const VERBS: [&[&str]; 11] = [
     &["man"],
 ];
 
-/// The program, without a network and with an empty cache.
+/// The program, without a network, with an empty cache and on the CPU.
 pub fn netdyn() -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("netdyn"));
     command.env("NETDYN_CACHE", "/nonexistent/cache").env("NETDYN_OFFLINE", "1");
-    command.env_remove("RAYON_NUM_THREADS");
+    command.env_remove("RAYON_NUM_THREADS").env("CUDA_VISIBLE_DEVICES", "");
     command
 }
 

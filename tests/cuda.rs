@@ -5,17 +5,28 @@
 #![allow(dead_code, unused_imports, unused_macros)] // the modules hold tests for the CPU too
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use netdyn::backend::{Precision, cuda::Cuda};
+use netdyn::backend::{Backend, Precision, cuda::Cuda};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// A test and its path.
 type Case = (&'static str, &'static str, fn(&Cuda));
+/// The same, of a test that is told the precision of the card.
+type PreciseCase = (&'static str, &'static str, fn(&Cuda, Precision));
+/// One that needs the stand-in for the driver (`tests/host_cuda`), whose card is as the test wants it.
+type StandInCase = (&'static str, fn());
 
 /// Lists each `fn test<B: Backend>(backend: &B)` for [`main`].
 macro_rules! on_each_backend {
     ($($test:ident),+ $(,)?) => {
         pub const ON_CUDA: &[crate::Case] = &[$((module_path!(), stringify!($test), $test)),+];
+    };
+}
+
+/// Lists each `fn test<B: Backend>(backend: &B, precision: Precision)`, to be run in every precision.
+macro_rules! on_each_precision {
+    ($($test:ident),+ $(,)?) => {
+        pub const IN_EACH_PRECISION: &[crate::PreciseCase] = &[$((module_path!(), stringify!($test), $test)),+];
     };
 }
 
@@ -43,6 +54,8 @@ modules!(
     batch_norm,
     class_sums,
     cones,
+    cuda_runtime,
+    forward,
     geometry,
     gram,
     linear,
@@ -57,31 +70,61 @@ modules!(
     projection,
     prune,
     rank_mass,
+    rank_sort,
     rpd,
     trajectory,
     update,
 );
 
+mod cuda_cli;
+mod engines;
+
+const PRECISE: &[&[PreciseCase]] =
+    &[engines::IN_EACH_PRECISION, linear::IN_EACH_PRECISION, linear_backward::IN_EACH_PRECISION];
+
+const PRECISIONS: [(&str, Precision); 4] = [
+    ("f32", Precision::F32),
+    ("tf32", Precision::Tf32),
+    ("bf16", Precision::Bf16),
+    ("simt", Precision::Simt),
+];
+
 fn main() {
     let arguments = Arguments::from_args();
-    let card = Cuda::open(0, Precision::F32);
-    if let Err(why) = &card {
+    let open = || PRECISIONS.iter().map(|&(_, precision)| Ok(Arc::new(Cuda::open(0, precision)?))).collect();
+    let cards: netdyn::Result<Vec<Arc<Cuda>>> = open();
+    if let Err(why) = &cards {
         assert!(std::env::var_os("NETDYN_REQUIRE_CUDA").is_none(), "NETDYN_REQUIRE_CUDA is set, but: {why}");
         eprintln!("all tests of this program are skipped: {why}");
     }
-    let card = card.ok().map(Arc::new);
-    let skipped = card.is_none();
-    let trials = MODULES.iter().copied().flatten().map(|&(module, name, test)| {
-        let card = card.clone();
-        let path = format!("{}::{name}", module.trim_start_matches("cuda::"));
-        let run = move || match card {
-            Some(card) => {
-                catch_unwind(AssertUnwindSafe(|| test(&card))).map_err(|_| Failed::without_message())
-            }
-            None => Err("no card".into()),
+    let card = |i: usize| cards.as_ref().ok().map(|cards| cards[i].clone());
+    let plain =
+        MODULES.iter().copied().flatten().map(|&(module, name, test)| trial(card(0), module, name, test));
+    let precise = PRECISE.iter().copied().flatten().flat_map(|&(module, name, test)| {
+        let in_precision = move |(i, &(suffix, precision))| {
+            trial(card(i), module, &format!("{name}::{suffix}"), move |card| test(card, precision))
         };
-        Trial::test(path, run)
+        PRECISIONS.iter().enumerate().map(in_precision)
     });
-    let trials = trials.map(|trial| trial.with_ignored_flag(skipped)).collect();
-    libtest_mimic::run(&arguments, trials).exit();
+    let stand_in = card(0).filter(|card| card.name().contains("standing in for a GPU"));
+    let programs = cuda_cli::ON_STAND_IN
+        .iter()
+        .map(|&(name, test)| trial(stand_in.clone(), "cuda::cuda_cli", name, move |_| test()));
+    libtest_mimic::run(&arguments, plain.chain(precise).chain(programs).collect()).exit();
+}
+
+/// Runs `test` on the card; without one it is ignored.
+fn trial(
+    card: Option<Arc<Cuda>>,
+    module: &str,
+    name: &str,
+    test: impl FnOnce(&Cuda) + Send + 'static,
+) -> Trial {
+    let path = format!("{}::{name}", module.trim_start_matches("cuda::"));
+    let skipped = card.is_none();
+    let run = move || match card {
+        Some(card) => catch_unwind(AssertUnwindSafe(|| test(&card))).map_err(|_| Failed::without_message()),
+        None => Err("no card".into()),
+    };
+    Trial::test(path, run).with_ignored_flag(skipped)
 }

@@ -1,139 +1,269 @@
 //! `linear` against its definition, and its promise of repeatability.
 
-use crate::common::assert_close;
 use crate::reference::*;
 use netdyn::Error;
 use netdyn::backend::cpu::Cpu;
 use netdyn::backend::*;
 
-on_each_backend!(f32_matches, f64_matches, shifted_moments, rows_stand_alone, wrong_lengths);
+mod judge;
+use judge::*;
 
-const SHAPES: [(usize, usize, usize); 13] = [
+on_each_precision!(
+    matches_definition,
+    large_shapes,
+    mixed_magnitudes,
+    subnormals,
+    zeros,
+    only_rows_with_a_nan_are_lost,
+    rows_nearly_stand_alone,
+    repeats,
+);
+on_each_backend!(shifted_moments, wrong_lengths);
+on_cpu!(f64_matches, rows_stand_alone);
+
+/// Rows, inputs, outputs: every edge of a tile, few and many rows.
+const SHAPES: [(usize, usize, usize); 16] = [
     (1, 1, 1),
     (1, 65, 10),
+    (1, 200, 129),
     (2, 7, 63),
     (7, 2, 1),
     (7, 200, 128),
     (31, 128, 65),
     (31, 1, 200),
-    (200, 784, 10),
+    (31, 63, 100),
+    (128, 64, 128),
+    (200, 300, 10),
     (200, 63, 200),
-    (2049, 10, 7),
-    (2049, 65, 128),
-    (5000, 63, 10),
-    (1025, 600, 17),
+    (200, 127, 129),
+    (259, 129, 127),
+    (259, 100, 65),
+    (259, 10, 7),
 ];
 
-fn f32_matches<B: Backend>(backend: &B) {
-    matches_definition::<B, f32>(backend);
-}
-
 fn f64_matches<B: Backend>(backend: &B) {
-    matches_definition::<B, f64>(backend);
+    for shape in SHAPES {
+        matches::<B, f64>(backend, f64_bound, shape, &Vec::from_iter(0..shape.0));
+    }
 }
 
-fn matches_definition<B: Backend, R: Real>(backend: &B) {
-    for (rows, inputs, outputs) in SHAPES {
-        let stored = Stored::<R>::new(5, rows, inputs);
-        let uploaded = stored.upload(backend);
-        let host_pixels = bytes(6, (rows + 2) * inputs);
-        let pixels = backend.upload(&host_pixels).unwrap();
-        let tanh = Parts { norm: true, activation: Activation::Tanh, ..PLAIN };
-        let scale = 1.0 / 255.0;
-        let from_bytes = |&b: &u8| f64::from(b) * R::of(scale).wide() + 0.25;
-        let cases = [
-            ("in place", uploaded.whole(PLAIN), stored.x(PLAIN)),
-            ("through tanh", uploaded.whole(tanh), stored.x(tanh)),
-            (
-                "pixels",
-                Input::Pixels {
-                    pixels: &pixels,
-                    rows: Rows::From(2),
-                    scale: R::of(scale),
-                    shift: R::of(0.25),
-                },
-                host_pixels[2 * inputs..].iter().map(from_bytes).collect(),
-            ),
-        ];
-        let weight = values::<R>(7, outputs * inputs + 1);
-        let bias = values::<R>(8, outputs);
-        let (weight_buf, bias_buf) = (backend.upload(&weight).unwrap(), backend.upload(&bias).unwrap());
-        for (kind, input, x) in cases {
-            for with_bias in [false, true] {
-                let desc = Linear { rows, inputs, outputs };
-                let mut z = poisoned::<B, R>(backend, rows * outputs);
-                let mut moments = poisoned::<B, R>(backend, 2 * outputs);
-                backend
-                    .linear(
-                        desc,
-                        &input,
-                        Part::new(&weight_buf, 1, outputs * inputs),
-                        with_bias.then(|| Part::new(&bias_buf, 0, outputs)),
-                        PartMut::new(&mut z, 0, rows * outputs),
-                        Some(Moments {
-                            buf: &mut moments,
-                            mean: Span { start: outputs, len: outputs },
-                            var: Span { start: 0, len: outputs },
-                        }),
-                    )
-                    .unwrap();
+fn matches_definition<B: Backend>(backend: &B, precision: Precision) {
+    for shape in SHAPES {
+        matches::<B, f32>(backend, |k| bound(precision, k), shape, &Vec::from_iter(0..shape.0));
+    }
+}
 
-                let mut want = vec![0.0; rows * outputs];
-                let mut size: f64 = 0.0;
-                for r in 0..rows {
-                    for o in 0..outputs {
-                        let mut sum = if with_bias { bias[o].wide() } else { 0.0 };
-                        let mut sum_abs: f64 = sum.abs();
-                        for i in 0..inputs {
-                            let term = x[r * inputs + i] * weight[1 + o * inputs + i].wide();
-                            sum += term;
-                            sum_abs += term.abs();
-                        }
-                        want[r * outputs + o] = sum;
-                        size = size.max(sum_abs);
-                    }
-                }
-                let what = format!("{rows} x {inputs} -> {outputs}, {kind}, bias {with_bias}");
-                let atol = 6.0 * epsilon::<R>() * size;
-                assert_close(&format!("z, {what}"), &wide(&all(backend, &z)), &want, 0.0, atol);
+fn large_shapes<B: Backend>(backend: &B, precision: Precision) {
+    for shape in [
+        (200, 784, 10),
+        (1000, 784, 512),
+        (1000, 2048, 10),
+        (1000, 512, 1280),
+        (200, 1280, 2048),
+        (2049, 65, 128),
+        (5000, 63, 10),
+        (59_999, 63, 129),
+        (60_000, 100, 65),
+    ] {
+        let rows = [0, 1, 127, 128, 129, 199, shape.0 / 2, shape.0 - 2, shape.0 - 1];
+        let rows = Vec::from_iter(rows.into_iter().filter(|&row| row < shape.0));
+        matches::<B, f32>(backend, |k| bound(precision, k), shape, &rows);
+    }
+}
 
-                let column = |o: usize| (0..rows).map(move |r| r * outputs + o);
-                let mean: Vec<f64> =
-                    (0..outputs).map(|o| column(o).map(|i| want[i]).sum::<f64>() / rows as f64).collect();
-                let var: Vec<f64> = (0..outputs)
-                    .map(|o| column(o).map(|i| (want[i] - mean[o]).powi(2)).sum::<f64>() / rows as f64)
-                    .collect();
-                let moments = wide(&all(backend, &moments));
-                assert_close(&format!("var, {what}"), &moments[..outputs], &var, 1e-4, 2.0 * atol * size);
-                assert_close(&format!("mean, {what}"), &moments[outputs..], &mean, 0.0, atol);
-            }
-        }
+/// What an input is and stands for; x is known to `slack` units of rounding of 1.
+struct Kind<'a, B: Backend, R: Real> {
+    name: &'a str,
+    input: Input<'a, B, R>,
+    x: Vec<f64>,
+    slack: f64,
+}
+
+/// Every kind of input, with a bias and without; the rows of z named are compared.
+fn matches<B: Backend, R: Real>(
+    backend: &B,
+    bound: impl Fn(usize) -> Bound,
+    shape: (usize, usize, usize),
+    compared: &[usize],
+) {
+    let (rows, inputs, outputs) = shape;
+    let stored = Stored::<R>::new(5, rows, inputs);
+    let uploaded = stored.upload(backend);
+    let bytes = bytes(6, (rows + 2) * inputs);
+    let pixels = backend.upload(&bytes).unwrap();
+    let index: Vec<u32> = (0..rows as u32 + 2).rev().collect();
+    let index = backend.upload(&index).unwrap();
+    let scale = R::of(1.0 / 255.0);
+    let tanh = Parts { norm: true, activation: Activation::Tanh, ..PLAIN };
+    let noisy = Parts { noise: true, dropout: Some(DROPOUT), activation: Activation::Relu, ..PLAIN };
+    let field = |name, parts, slack| Kind { name, input: uploaded.whole(parts), x: stored.x(parts), slack };
+    let from_bytes = |shift: f64| move |&b: &u8| f64::from(b) * scale.wide() + shift;
+    let kinds = [
+        field("in place", PLAIN, 0.0),
+        field("through tanh", tanh, 1.0),
+        field("noise and dropout", noisy, 1.0),
+        Kind {
+            name: "pixels",
+            input: Input::Pixels { pixels: &pixels, rows: Rows::From(2), scale, shift: R::zero() },
+            x: bytes[2 * inputs..].iter().map(from_bytes(0.0)).collect(),
+            slack: 0.0,
+        },
+        Kind {
+            name: "shifted pixels in a list",
+            input: Input::Pixels {
+                pixels: &pixels,
+                rows: Rows::Listed { index: &index, start: 1 },
+                scale,
+                shift: R::of(-0.25),
+            },
+            x: bytes[..(rows + 1) * inputs]
+                .rchunks_exact(inputs)
+                .take(rows)
+                .flat_map(|row| row.iter().map(from_bytes(-0.25)))
+                .collect(),
+            slack: 1.0,
+        },
+    ];
+    let weight = values::<R>(7, outputs * inputs);
+    let bias = values::<R>(8, outputs);
+    for (turn, kind) in kinds.iter().enumerate() {
+        let bias = ((turn + rows) % 2 == 0).then_some(&bias[..]);
+        let call = Call { rows, inputs, outputs, weight: &weight, bias };
+        let (z, mean, var) = call.run(backend, &kind.input);
+        let what = format!("{rows} x {inputs} -> {outputs}, {}, bias {}", kind.name, bias.is_some());
+        call.judge(&what, bound(inputs), &kind.x, kind.slack, &z, compared);
+        judge_moments::<R>(&what, &z, outputs, &mean, &var);
     }
 }
 
 /// A mean a thousand times the deviation: E\[z²\] − E\[z\]² would have nothing left in f32.
 fn shifted_moments<B: Backend>(backend: &B) {
-    let rows = 3000;
-    let x: Vec<f32> = values::<f32>(1, rows).iter().map(|v| 1000.0 + v).collect();
-    let z_buf = backend.upload(&x).unwrap();
-    let weight = backend.upload(&[1f32]).unwrap();
-    let field = Field { z: Part::new(&z_buf, 0, rows), noise: None, norm: None };
-    let mut z = poisoned::<B, f32>(backend, rows);
-    let mut moments = poisoned::<B, f32>(backend, 2);
-    let (mean, var) = (Span { start: 0, len: 1 }, Span { start: 1, len: 1 });
-    backend
-        .linear(
-            Linear { rows, inputs: 1, outputs: 1 },
-            &Input::Field { field, activation: Activation::Identity, dropout: None },
-            Part::new(&weight, 0, 1),
-            None,
-            PartMut::new(&mut z, 0, rows),
-            Some(Moments { buf: &mut moments, mean, var }),
-        )
-        .unwrap();
-    let mean = x.iter().map(|&v| f64::from(v)).sum::<f64>() / rows as f64;
-    let var = x.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / rows as f64;
-    assert_close("moments", &wide(&all(backend, &moments)), &[mean, var], 1e-6, 0.0);
+    for rows in [129, 259, 3000] {
+        let x: Vec<f32> = values::<f32>(1, rows).iter().map(|v| 1000.0 + v).collect();
+        let buf = backend.upload(&x).unwrap();
+        let field = Field { z: Part::new(&buf, 0, rows), noise: None, norm: None };
+        let call = Call { rows, inputs: 1, outputs: 1, weight: &[1f32], bias: None };
+        let (z, mean, var) = call.run(backend, &Input::plain(field));
+        judge_moments::<f32>(&format!("{rows} rows"), &z, 1, &mean, &var);
+    }
+}
+
+const SMALL: (usize, usize, usize) = (31, 65, 33);
+
+/// z of the x given and a weight; x and weight are judged.
+fn judge_plain<B: Backend>(
+    backend: &B,
+    precision: Precision,
+    what: &str,
+    x: &[f32],
+    weight: &[f32],
+) -> Vec<f64> {
+    let (rows, inputs, outputs) = SMALL;
+    let buf = backend.upload(x).unwrap();
+    let field = Field { z: Part::new(&buf, 0, rows * inputs), noise: None, norm: None };
+    let call = Call { rows, inputs, outputs, weight, bias: None };
+    let z = call.run(backend, &Input::plain(field)).0;
+    let whole = |row: &usize| x[row * inputs..][..inputs].iter().all(|x| x.is_finite());
+    if weight.iter().all(|w| w.is_finite()) {
+        let compared = Vec::from_iter((0..rows).filter(whole));
+        let x: Vec<f64> = x.iter().map(|&x| if x.is_finite() { x.into() } else { 0.0 }).collect();
+        call.judge(what, bound(precision, inputs), &x, 0.0, &z, &compared);
+    }
+    z
+}
+
+/// Numbers in (−1, 1), times one of the scales in turn.
+fn scaled(seed: u64, len: usize, scales: &[f32]) -> Vec<f32> {
+    values::<f32>(seed, len).iter().zip(scales.iter().cycle()).map(|(v, scale)| v * scale).collect()
+}
+
+fn mixed_magnitudes<B: Backend>(backend: &B, precision: Precision) {
+    let (rows, inputs, outputs) = SMALL;
+    let scales: [&[f32]; 6] =
+        [&[1.0], &[1e30, 1e-30, 1.0], &[1e30], &[1e-30], &[1e5, 1e-20], &[3e38, 1e-38, 0.0]];
+    for x_scales in scales {
+        for weight_scales in scales {
+            let x = scaled(1, rows * inputs, x_scales);
+            let weight = scaled(2, inputs * outputs, weight_scales);
+            if f64::from(x_scales[0]) * f64::from(weight_scales[0]) < 1e36 {
+                let what = format!("x of {x_scales:?}, W of {weight_scales:?}");
+                judge_plain(backend, precision, &what, &x, &weight);
+            }
+        }
+    }
+}
+
+fn subnormals<B: Backend>(backend: &B, precision: Precision) {
+    let (rows, inputs, outputs) = SMALL;
+    for (x_scale, weight_scale) in [(1e-40, 1.0), (1e-42, 1e5), (1e-20, 1e-22), (1e-44, 1e-3), (1.0, 1e-39)] {
+        let x = scaled(1, rows * inputs, &[x_scale]);
+        let weight = scaled(2, inputs * outputs, &[weight_scale]);
+        judge_plain(backend, precision, &format!("x of {x_scale:e}, W of {weight_scale:e}"), &x, &weight);
+    }
+}
+
+fn zeros<B: Backend>(backend: &B, precision: Precision) {
+    let (rows, inputs, outputs) = SMALL;
+    let zeros = |len: usize| vec![0f32; len];
+    for (x, weight) in [
+        (zeros(rows * inputs), values(2, inputs * outputs)),
+        (values(1, rows * inputs), zeros(inputs * outputs)),
+        (zeros(rows * inputs), zeros(inputs * outputs)),
+    ] {
+        let z = judge_plain(backend, precision, "zeros", &x, &weight);
+        assert!(z.iter().all(|&z| z == 0.0), "{z:?}");
+    }
+}
+
+fn only_rows_with_a_nan_are_lost<B: Backend>(backend: &B, precision: Precision) {
+    let (rows, inputs, outputs) = SMALL;
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let (mut x, mut weight) = (values::<f32>(1, rows * inputs), values::<f32>(2, inputs * outputs));
+        x[5 * inputs + 7] = bad;
+        let z = judge_plain(backend, precision, &format!("{bad} in x"), &x, &weight);
+        assert!(z[5 * outputs..][..outputs].iter().all(|z| !z.is_finite()), "{bad} in x");
+
+        x[5 * inputs + 7] = 0.5;
+        weight[9 * inputs + 3] = bad;
+        let z = judge_plain(backend, precision, &format!("{bad} in W"), &x, &weight);
+        for (i, z) in z.iter().enumerate() {
+            assert!(z.is_finite() != (i % outputs == 9), "{bad} in W: {z} at {i}");
+        }
+    }
+}
+
+/// The largest element of an operand may decide how the others are rounded, no more.
+fn rows_nearly_stand_alone<B: Backend>(backend: &B, precision: Precision) {
+    let (rows, inputs, outputs) = (259, 129, 65);
+    let stored = Stored::<f32>::new(5, rows, inputs);
+    let uploaded = stored.upload(backend);
+    let weight = values::<f32>(7, outputs * inputs);
+    let run = |first: usize, count: usize| {
+        let call = Call { rows: count, inputs, outputs, weight: &weight, bias: None };
+        call.run(backend, &uploaded.input(PLAIN, first, count)).0
+    };
+    let whole = run(0, rows);
+    // What rounds the same way in both calls leaves no difference.
+    let bound = Bound { of_largest: bound(precision, inputs).of_largest, ..bound(Precision::Simt, inputs) };
+    let call = Call { rows, inputs, outputs, weight: &weight, bias: None };
+    let x = stored.x(PLAIN);
+    for (first, count) in [(0, 1), (rows - 1, 1), (5, 2), (17, 7), (3, 33), (100, 129), (1, rows - 1)] {
+        let part = run(first, count);
+        for (i, row) in (first..first + count).enumerate() {
+            let limits = call.expected(&bound, &x, 0.0, row).1;
+            let (got, want) = (&part[i * outputs..][..outputs], &whole[row * outputs..][..outputs]);
+            assert_rows_close(&format!("row {row} of {count} from {first}"), got, want, &limits, outputs);
+        }
+    }
+}
+
+fn repeats<B: Backend>(backend: &B, _: Precision) {
+    for shape in [(1, 65, 10), (259, 129, 127)] {
+        let first = bits(backend, shape, 0, shape.0);
+        for _ in 0..3 {
+            assert!(bits(backend, shape, 0, shape.0) == first, "{shape:?}");
+        }
+    }
 }
 
 fn bits<B: Backend>(

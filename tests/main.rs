@@ -10,6 +10,17 @@ macro_rules! on_each_backend {
     };
 }
 
+/// Runs each `fn test<B: Backend>(backend: &B, precision: Precision)` here on the CPU, and in `tests/cuda.rs` on a card
+/// in every precision.
+macro_rules! on_each_precision {
+    ($($test:ident),+ $(,)?) => {
+        mod cpu_precise {
+            use netdyn::backend::Precision;
+            $(#[test] fn $test() { crate::common::cpu(|cpu| super::$test(cpu, Precision::F32)) })+
+        }
+    };
+}
+
 /// Runs each `fn test<B: Backend>(backend: &B)` on the CPU alone: what needs f64.
 macro_rules! on_cpu {
     ($($test:ident),+ $(,)?) => {
@@ -40,6 +51,8 @@ mod data;
 #[cfg(feature = "download")]
 mod download;
 mod figures;
+mod finite_differences;
+mod forward;
 mod geometry;
 mod gram;
 mod idx;

@@ -1,28 +1,37 @@
 //! `normals` on every backend, against the formula with the standard library's functions.
 
-use crate::common::assert_close;
+use crate::common::{assert_close, cpu};
 use netdyn::Error;
 use netdyn::backend::{Backend, Normals, Part, PartMut, Real, Rows};
 use netdyn::rng::philox;
 use std::f64::consts::TAU;
 
 on_each_backend!(
-    matches_the_formula,
-    rounds_once,
+    f32_matches,
+    same_bits_as_the_cpu,
     rows_stand_alone,
     columns_stand_alone,
-    looks_normal,
+    large_moments,
     refuses_wrong_lengths
 );
+on_cpu!(f64_matches, rounds_once);
 
 const DESC: Normals = Normals { rows: 19, cols: 131, seed: 0x0123_4567_89AB_CDEF, trial: 3, stream: 2 };
 
-fn matches_the_formula<B: Backend>(backend: &B) {
+fn f32_matches<B: Backend>(backend: &B) {
+    matches_the_formula::<f32, B>(backend, f64::from(f32::EPSILON) / 2.0);
+}
+
+fn f64_matches<B: Backend>(backend: &B) {
+    matches_the_formula::<f64, B>(backend, 0.0);
+}
+
+fn matches_the_formula<R: Real, B: Backend>(backend: &B, rounding: f64) {
     for (rows, cols) in [(1, 1), (3, 4), (2, 5), (1, 63), (17, 64), (33, 65), (5, 784)] {
         let desc = Normals { rows, cols, ..DESC };
-        let got = run::<f64, B>(backend, desc, Rows::From(7));
+        let got = run::<R, B>(backend, desc, Rows::From(7));
         let want: Vec<f64> = (0..rows * cols).map(|i| formula(desc, 7 + i / cols, i % cols)).collect();
-        assert_close("xi", &got, &want, 0.0, 1e-14);
+        assert_close("xi", &got, &want, rounding, 1e-14);
     }
 }
 
@@ -43,6 +52,12 @@ fn rounds_once<B: Backend>(backend: &B) {
     let wide = run::<f64, B>(backend, DESC, Rows::From(0));
     let narrow = run::<f32, B>(backend, DESC, Rows::From(0));
     assert!(wide.iter().zip(narrow).all(|(&wide, narrow)| f64::from(wide as f32) == narrow));
+}
+
+/// No function of a library is called, so that all processors agree to the bit.
+fn same_bits_as_the_cpu<B: Backend>(backend: &B) {
+    let got = run::<f32, B>(backend, DESC, Rows::From(3));
+    cpu(|cpu| assert_eq!(run::<f32, _>(cpu, DESC, Rows::From(3)), got));
 }
 
 /// Whatever else is computed in the same call, a row has the same bits.
@@ -68,7 +83,7 @@ fn columns_stand_alone<B: Backend>(backend: &B) {
 }
 
 /// Moments of a million draws, to five standard errors.
-fn looks_normal<B: Backend>(backend: &B) {
+fn large_moments<B: Backend>(backend: &B) {
     let xi = run::<f32, B>(backend, Normals { rows: 1000, cols: 1000, ..DESC }, Rows::From(0));
     let moment = |power| xi.iter().map(|x| x.powi(power)).sum::<f64>() / 1e6;
     let moments: Vec<f64> = (1..=4).map(moment).collect();

@@ -3,10 +3,11 @@
 use crate::common::assert_close;
 use crate::host;
 use netdyn::analysis::{LearningPhase, Options, Phase, learning_phase, phase};
-use netdyn::backend::Backend;
+use netdyn::backend::{Backend, Real};
 use netdyn::model::{BnMode, Net, Samples};
 
-on_each_backend!(a_network_is_judged_by_all_its_layers);
+on_each_backend!(f32_judges_a_network_by_all_its_layers);
+on_cpu!(f64_judges_a_network_by_all_its_layers);
 
 #[test]
 fn every_branch() {
@@ -40,10 +41,19 @@ fn ties_share_their_mean_rank() {
     assert_eq!(phase(&[0.3, 0.2, 0.3, 0.2]), Some(Phase::Mixed));
 }
 
+fn f32_judges_a_network_by_all_its_layers<B: Backend>(backend: &B) {
+    // A few samples of a few neurons change places when fields are rounded.
+    judges_by_all_layers::<B, f32>(backend, 1e-3);
+}
+
+fn f64_judges_a_network_by_all_its_layers<B: Backend>(backend: &B) {
+    judges_by_all_layers::<B, f64>(backend, 1e-5);
+}
+
 /// The phase is that of all layers, whichever are named.
-fn a_network_is_judged_by_all_its_layers<B: Backend>(backend: &B) {
+fn judges_by_all_layers<B: Backend, R: Real>(backend: &B, atol: f64) {
     let stored = host::stored();
-    let net = Net::<B, f64>::new(backend, &stored.network).unwrap();
+    let net = Net::<B, R>::new(backend, &stored.network).unwrap();
     let samples = Samples::new(backend, &stored.train).unwrap();
     for bn in [BnMode::Eval, BnMode::Batch] {
         let options = Options { bn, layers: Some(vec![3]), ..Options::default() };
@@ -51,6 +61,6 @@ fn a_network_is_judged_by_all_its_layers<B: Backend>(backend: &B) {
             learning_phase(&net, &stored.network, &samples, &options).unwrap();
         let want = &stored.results["phase"][bn.name()];
         assert_eq!(serde_json::to_value(phase).unwrap(), want["phase"]);
-        assert_close("gradients", &gradients, &host::numbers(&want["gradients"]), 0.0, 1e-5);
+        assert_close("gradients", &gradients, &host::numbers(&want["gradients"]), 0.0, atol);
     }
 }

@@ -4,7 +4,7 @@ use crate::reference::*;
 use netdyn::Error;
 use netdyn::backend::*;
 
-on_each_backend!(largest_first, ties_and_nan, wrong_lengths);
+on_each_backend!(largest_first, large_shapes, ties_and_nan, wrong_lengths);
 
 fn predicted<B: Backend, R: Real>(backend: &B, logits: &[R], classes: usize) -> Vec<u8> {
     let rows = logits.len() / classes;
@@ -16,7 +16,15 @@ fn predicted<B: Backend, R: Real>(backend: &B, logits: &[R], classes: usize) -> 
 }
 
 fn largest_first<B: Backend>(backend: &B) {
-    for (rows, classes) in [(1, 1), (31, 7), (2049, 10), (200, 256)] {
+    matches_definition(backend, &[(1, 1), (31, 7), (259, 10), (200, 256)]);
+}
+
+fn large_shapes<B: Backend>(backend: &B) {
+    matches_definition(backend, &[(2049, 10), (60_000, 10)]);
+}
+
+fn matches_definition<B: Backend>(backend: &B, shapes: &[(usize, usize)]) {
+    for &(rows, classes) in shapes {
         let logits = values::<f32>(classes as u64, rows * classes);
         let want: Vec<u8> = logits
             .chunks(classes)
@@ -27,8 +35,8 @@ fn largest_first<B: Backend>(backend: &B) {
 }
 
 fn ties_and_nan<B: Backend>(backend: &B) {
-    let nan = f64::NAN;
-    let low = f64::NEG_INFINITY;
+    let nan = f32::NAN;
+    let low = f32::NEG_INFINITY;
     #[rustfmt::skip]
     let logits = [
         1.0, 3.0, 3.0, 3.0,

@@ -14,6 +14,58 @@ pub const ACTIVATIONS: [Activation; 7] = [
     Activation::Gelu,
 ];
 
+/// The errors a matrix product may have, in each precision.
+pub struct Bound {
+    /// Of an element that is a sum of k products: this times the root of the sum of their squares, over rows of
+    /// elements. With independent roundings errors add up like that, and so do products of mixed signs.
+    pub relative: f64,
+    /// Of each element of an operand: this times the operand's largest magnitude.
+    pub of_largest: f64,
+    /// Of each element of an operand.
+    pub absolute: f64,
+}
+
+/// ```text
+///        an operand is                              kept to   below the largest   absolute
+/// f32    two fp16, scaled together: 22 bits         2^-23     2^-39               2^-149
+/// tf32   one fp16, scaled: 11 bits                  2^-11     2^-39               2^-149
+/// bf16   one bf16: 8 bits                           2^-8      0                   2^-133
+/// simt   f32                                        2^-24     0                   2^-149
+/// ```
+/// Both operands are rounded. fp16 ends at 2^-25 once the largest is between 2^14 and 2^15. A running sum in f32 of k
+/// products loses at most half a unit of it at each step, √k units by the end; 8 more are left for x itself, which is
+/// a function of what is stored.
+pub fn bound(precision: Precision, k: usize) -> Bound {
+    let sum = 2f64.powi(-24) * (8.0 + (k as f64).sqrt());
+    let (kept, of_largest, absolute) = match precision {
+        Precision::F32 => (-23, 2f64.powi(-39), 2f64.powi(-149)),
+        Precision::Tf32 => (-11, 2f64.powi(-39), 2f64.powi(-149)),
+        Precision::Bf16 => (-8, 0.0, 2f64.powi(-133)),
+        Precision::Simt => (-24, 0.0, 2f64.powi(-149)),
+    };
+    Bound { relative: 2.0 * 2f64.powi(kept) + sum, of_largest, absolute }
+}
+
+/// The same of f64.
+pub fn f64_bound(k: usize) -> Bound {
+    Bound { relative: 2f64.powi(-53) * (8.0 + (k as f64).sqrt()), of_largest: 0.0, absolute: 0.0 }
+}
+
+/// Fails where the root of the sum of squared errors over a row of `columns` exceeds that of `limits`, and at any NaN.
+#[track_caller]
+pub fn assert_rows_close(what: &str, got: &[f64], want: &[f64], limits: &[f64], columns: usize) {
+    assert_eq!([got.len(), want.len()], [limits.len(); 2], "{what}: length");
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+    for row in 0..got.len() / columns {
+        let at = row * columns..(row + 1) * columns;
+        let off = norm(&mut at.clone().map(|i| got[i] - want[i]));
+        let limit = norm(&mut at.clone().map(|i| limits[i]));
+        // `off > limit` would be the natural test, and would let NaN through.
+        let close = off <= limit;
+        assert!(close, "{what}, row {row}: off by {off:e}, allowed {limit:e}: {:?}", &got[at]);
+    }
+}
+
 /// Rounding unit of R.
 pub fn epsilon<R: Real>() -> f64 {
     R::epsilon().wide()

@@ -9,13 +9,13 @@ use netdyn::data::{InputScale, Split};
 use netdyn::model::{BnMode, Net, Network, Samples};
 
 on_each_backend!(
-    matches_the_definition,
+    f32_matches_the_definition,
     ties_share_their_interval,
     gradient_is_the_rank_statistic,
-    f32_is_near_f64,
     options_choose_samples_and_layers,
     a_network_without_hidden_layers_has_none,
 );
+on_cpu!(f64_matches_the_definition, f64_ties_are_those_of_f32, f32_is_near_f64);
 
 fn run<B: Backend, R: Real>(backend: &B, network: &Network, split: &Split, options: &Options) -> Rpd {
     let net = Net::<B, R>::new(backend, network).unwrap();
@@ -27,9 +27,21 @@ fn options(bn: BnMode, bins: usize) -> Options {
     Options { bn, bins, detail, ..Options::default() }
 }
 
-fn matches_the_definition<B: Backend>(backend: &B) {
+/// Fields closer than this share of the largest may change places when they are rounded to f32.
+const ROUNDING: f64 = 1e-5;
+
+fn f64_matches_the_definition<B: Backend>(backend: &B) {
+    matches_the_definition::<B, f64>(backend, 0.0);
+}
+
+fn f32_matches_the_definition<B: Backend>(backend: &B) {
+    matches_the_definition::<B, f32>(backend, ROUNDING);
+}
+
+fn matches_the_definition<B: Backend, R: Real>(backend: &B, rounding: f64) {
     use Activation::*;
     let split = host::split(5, 61, 9, 3, 4); // class 3 has no sample, and 61 is prime
+    let (mut layers, mut exact) = (0, 0);
     for (seed, activation) in
         [Relu, Tanh, Identity, Gaussian, LeakyRelu, Sigmoid, Gelu].into_iter().enumerate()
     {
@@ -40,48 +52,70 @@ fn matches_the_definition<B: Backend>(backend: &B) {
             (false, false, BnMode::Batch),
         ] {
             let network = host::network(seed as u64, &host::spec(&[9, 7, 6, 5, 4], activation, bias, norm));
-            let got = run::<B, f64>(backend, &network, &split, &options(bn, 7));
+            let got = run::<B, R>(backend, &network, &split, &options(bn, 7));
             let pass = host::forward(&network, &split, bn);
             assert_eq!(got.layers.iter().map(|l| l.layer).collect::<Vec<_>>(), [2, 3, 4]);
             for layer in &got.layers {
-                check(layer, &network, &pass, &split.labels, 7);
+                layers += 1;
+                exact += usize::from(check(layer, &network, &pass, &split.labels, 7, rounding));
             }
         }
     }
+    assert!(2 * exact > layers, "only {exact} of {layers} layers could be judged");
 }
 
 /// A layer against the definition; integers as fields and zeros in the map included.
-fn check(got: &LayerRpd, network: &Network, pass: &Pass, labels: &[u8], bins: usize) {
+///
+/// Only neurons whose fields lie at least `rounding` times the largest apart are judged, and sums over neurons only
+/// if all are; answers whether they are.
+fn check(got: &LayerRpd, network: &Network, pass: &Pass, labels: &[u8], bins: usize, rounding: f64) -> bool {
     let matrix = host::matrix(network, &pass.statistics, got.layer);
     let (neurons, classes) = (network.spec.widths[got.layer - 1], network.spec.classes());
+    let fields = |i: usize| pass.h[got.layer - 2].iter().map(move |h| h[i]);
+    let judged: Vec<bool> = (0..neurons).map(|i| apart(fields(i).collect(), rounding)).collect();
     let mut of_class = vec![vec![0.0; bins]; classes];
     let mut present = vec![false; classes];
     for k in 0..classes {
         present[k] = labels.contains(&(k as u8));
         for i in 0..neurons {
             let sign = if matrix[k][i] == 0.0 { 0.0 } else { matrix[k][i].signum() };
-            let keys: Vec<f64> = pass.h[got.layer - 2].iter().map(|h| h[i] * sign).collect();
+            let keys: Vec<f64> = fields(i).map(|h| h * sign).collect();
             let density = density(&keys, labels, k, bins);
             of_class[k].iter_mut().zip(&density).for_each(|(sum, d)| *sum += d / neurons as f64);
             let of_neuron = got.neuron_gradient.as_ref().unwrap()[i][k];
             assert_eq!(of_neuron.is_some(), present[k]);
-            assert_close("neuron gradient", &[of_neuron.unwrap_or(0.0)], &[slope_down(&density)], 0.0, 1e-11);
+            if judged[i] {
+                let want = slope_down(&density);
+                assert_close("neuron gradient", &[of_neuron.unwrap_or(0.0)], &[want], 0.0, 1e-11);
+            }
         }
     }
+    let all = judged.iter().all(|judged| *judged);
     let count = present.iter().filter(|p| **p).count() as f64;
     let mean: Vec<f64> = (0..bins).map(|b| of_class.iter().map(|d| d[b]).sum::<f64>() / count).collect();
     assert_eq!(got.neurons, neurons);
-    assert_close("density", &got.density, &mean, 0.0, 1e-11);
-    assert_close("gradient", &[got.gradient], &[slope_down(&mean)], 0.0, 1e-11);
     assert_eq!(got.zero_signs, matrix.iter().flatten().filter(|m| **m == 0.0).count());
+    // A sample that changes places with its neighbour moves the mean rank of its class by 1/P/P(k).
+    assert_close("gradient", &[got.gradient], &[slope_down(&mean)], 0.0, if all { 1e-11 } else { 0.02 });
     for k in 0..classes {
         assert_eq!(got.class_density[k].is_some(), present[k]);
         assert_eq!(got.class_gradient[k].is_some(), present[k]);
-        if present[k] {
+    }
+    if all {
+        assert_close("density", &got.density, &mean, 0.0, 1e-11);
+        for k in (0..classes).filter(|k| present[*k]) {
             assert_close("class density", got.class_density[k].as_ref().unwrap(), &of_class[k], 0.0, 1e-11);
             assert_close("class", &[got.class_gradient[k].unwrap()], &[slope_down(&of_class[k])], 0.0, 1e-11);
         }
     }
+    all
+}
+
+/// Whether any two fields are equal or at least `share` of the largest apart.
+fn apart(mut fields: Vec<f64>, share: f64) -> bool {
+    fields.sort_by(f64::total_cmp);
+    let largest = fields.iter().fold(0.0, |largest: f64, h| largest.max(h.abs()));
+    fields.windows(2).all(|pair| pair[0] == pair[1] || pair[1] - pair[0] >= share * largest)
 }
 
 /// The density of class k over descending ranks; zeros if it has no sample.
@@ -110,32 +144,46 @@ fn slope_down(density: &[f64]) -> f64 {
 }
 
 /// Black and white pixels and small integers as weights: every field is an exact integer, most are tied.
-fn ties_share_their_interval<B: Backend>(backend: &B) {
+fn tied() -> (Network, Split) {
     let mut split = host::split(8, 53, 6, 4, 4);
     split.images.iter_mut().for_each(|pixel| *pixel = if *pixel > 127 { 255 } else { 0 });
     let mut network = host::network(4, &host::spec(&[6, 5, 5, 4], Activation::Relu, true, false));
     network.input = InputScale::Unit;
     network.params.iter_mut().for_each(|p| *p = (*p * 2.0).round());
+    (network, split)
+}
+
+fn ties_share_their_interval<B: Backend>(backend: &B) {
+    let (network, split) = tied();
     for bins in [2, 5, 53, 100] {
         let pass = host::forward(&network, &split, BnMode::Eval);
         assert!(pass.h.iter().flatten().flatten().all(|h| h.fract() == 0.0));
-        let wide = run::<B, f64>(backend, &network, &split, &options(BnMode::Eval, bins));
-        assert!(wide.layers.iter().any(|layer| layer.zero_signs > 0));
-        for layer in &wide.layers {
-            check(layer, &network, &pass, &split.labels, bins);
+        let got = run::<B, f32>(backend, &network, &split, &options(BnMode::Eval, bins));
+        assert!(got.layers.iter().any(|layer| layer.zero_signs > 0));
+        for layer in &got.layers {
+            assert!(check(layer, &network, &pass, &split.labels, bins, 0.0));
         }
-        assert_eq!(run::<B, f32>(backend, &network, &split, &options(BnMode::Eval, bins)), wide);
     }
+}
+
+fn f64_ties_are_those_of_f32<B: Backend>(backend: &B) {
+    let (network, split) = tied();
+    let options = options(BnMode::Eval, 53);
+    let narrow = run::<B, f32>(backend, &network, &split, &options);
+    assert_eq!(run::<B, f64>(backend, &network, &split, &options), narrow);
 }
 
 /// With one bin per rank the gradient of a neuron is exactly 6 (2 AUC − 1)(1 − π)/(1 − 1/B²).
 fn gradient_is_the_rank_statistic<B: Backend>(backend: &B) {
     let split = host::split(15, 50, 9, 3, 3);
     let network = host::network(16, &host::spec(&[9, 6, 3], Activation::Tanh, true, false));
-    let got = run::<B, f64>(backend, &network, &split, &options(BnMode::Eval, 50));
+    let got = run::<B, f32>(backend, &network, &split, &options(BnMode::Eval, 50));
     let pass = host::forward(&network, &split, BnMode::Eval);
     let matrix = host::matrix(&network, &pass.statistics, 2);
-    for i in 0..6 {
+    let judged: Vec<usize> =
+        (0..6).filter(|&i| apart(pass.h[0].iter().map(|h| h[i]).collect(), ROUNDING)).collect();
+    assert!(judged.len() >= 4, "only {judged:?} can be judged");
+    for i in judged {
         for (k, map) in matrix.iter().enumerate() {
             let key = |row: &Vec<f64>| row[i] * map[i].signum();
             let of = |inside: bool| {
@@ -170,12 +218,12 @@ fn options_choose_samples_and_layers<B: Backend>(backend: &B) {
     let network = host::network(32, &host::spec(&[6, 5, 4, 4, 3], Activation::Tanh, true, true));
     let all = Options { bins: 10, ..Options::default() };
     let few = Options { limit: Some(23), layers: Some(vec![4, 2]), ..all.clone() };
-    let want = run::<B, f64>(backend, &network, &split.first(23), &all);
-    let got = run::<B, f64>(backend, &network, &split, &few);
+    let want = run::<B, f32>(backend, &network, &split.first(23), &all);
+    let got = run::<B, f32>(backend, &network, &split, &few);
     assert_eq!(got.layers, [want.layers[0].clone(), want.layers[2].clone()]);
     assert!(got.layers[0].neuron_gradient.is_none());
 
-    let net = Net::<B, f64>::new(backend, &network).unwrap();
+    let net = Net::<B, f32>::new(backend, &network).unwrap();
     let samples = Samples::new(backend, &split).unwrap();
     for wrong in [
         Options { layers: Some(vec![5]), ..all.clone() },

@@ -125,17 +125,10 @@ def lmap_curve(setting, count=60_000):
 
 
 def basin_sample(setting, count=2_000):
-    """Accuracy under pixel noise at every amplitude, ten fresh draws each; labels are the clean predictions."""
+    """Accuracy under pixel noise at every amplitude, ten fresh draws each, and the basin size; labels are the clean
+    predictions."""
     net, x = deep_network().to(setting.device), samples(count)[0].to(setting.device)
-
-    def curve():
-        labels = net(x).argmax(1)
-        return [
-            np.mean([float((net(x + a * torch.randn_like(x)).argmax(1) == labels).float().mean()) for _ in range(TRIALS)])
-            for a in AMPLITUDES
-        ]
-
-    yield from basin(setting, curve)
+    yield from basin(setting, net, x, lambda amplitude: net(x + amplitude * torch.randn_like(x)))
 
 
 def basin_weight(setting, count=2_000):
@@ -148,23 +141,41 @@ def basin_weight(setting, count=2_000):
             if isinstance(module, nn.Linear):
                 unit = module.weight.std(correction=0)
                 module.weight += amplitude * unit * torch.randn_like(module.weight)
-        return noisy
+        return noisy(x)
+
+    yield from basin(setting, net, x, shaken)
+
+
+def basin(setting, net, x, noisy):
+    """All amplitudes and trials are run, nothing is extrapolated. The noise is PyTorch's own, so the check is
+    statistical: the curve agrees within its standard error, not to rounding."""
 
     def curve():
         labels = net(x).argmax(1)
-        return [
-            np.mean([float((shaken(a)(x).argmax(1) == labels).float().mean()) for _ in range(TRIALS)])
-            for a in AMPLITUDES
-        ]
 
-    yield from basin(setting, curve)
+        def trials(amplitude):
+            return [float((noisy(amplitude).argmax(1) == labels).float().mean()) for _ in range(TRIALS)]
 
+        measured = [(0.0, [1.0] * TRIALS)] + [(amplitude, trials(amplitude)) for amplitude in AMPLITUDES]
+        bisect(measured, trials)
+        return [float(np.mean(rates)) for _, rates in measured[1:]]
 
-def basin(setting, curve):
-    """All amplitudes and trials are run, nothing is extrapolated. The noise is PyTorch's own, so the check is
-    statistical: the curve agrees within its standard error, not to rounding."""
     torch.manual_seed(0)
     with torch.no_grad():
         check = curve()
         timing = setting.clock(curve)
     yield dict(peer="torch_eager", check=check, check_is="statistical") | timing
+
+
+def bisect(measured, trials):
+    """The amplitude at which half of the predictions are lost, as finely as the program finds it."""
+    above = next(i for i, (_, rates) in enumerate(measured[1:]) if np.mean(rates) < 0.5)
+    low, high = measured[above], measured[above + 1]
+    while high[0] - low[0] >= 0.02 * high[0]:
+        error = max(np.std(rates, ddof=1) / TRIALS**0.5 for _, rates in (low, high))
+        if np.mean(low[1]) - np.mean(high[1]) < error:
+            break
+        middle = (low[0] + high[0]) / 2
+        point = (middle, trials(middle))
+        low, high = (point, high) if np.mean(point[1]) >= 0.5 else (low, point)
+    return low[0] + (high[0] - low[0]) * (np.mean(low[1]) - 0.5) / (np.mean(low[1]) - np.mean(high[1]))

@@ -166,7 +166,7 @@ fn frozen<B: Backend, R: Real>(
         return Ok(network.clone());
     }
     let mut evaluator = Evaluator::new(net, bn, len)?;
-    evaluator.pass(&net.params, Start::Samples(samples, Rows::From(0)), len, |_, _| Ok(()))?;
+    evaluator.forward(&net.params, Start::Samples(samples, Rows::From(0)), len)?;
     Ok(Network { running: evaluator.statistics()?, ..network.clone() })
 }
 

@@ -1,5 +1,6 @@
 //! The frame around every stored result.
 
+use crate::backend::{Backend, Real};
 use serde::{Deserialize, Serialize};
 
 /// A result with where it comes from: `{"schema": "netdyn/<what>/1", "model": …, …the result's own fields}`.
@@ -13,6 +14,9 @@ pub struct Document<T> {
     pub samples: usize,
     /// Processor.
     pub device: String,
+    /// Arithmetic, as in `--precision`.
+    #[serde(default)]
+    pub precision: String,
     /// Key of all noise.
     pub seed: u64,
     /// Version of the program.
@@ -25,12 +29,12 @@ pub struct Document<T> {
 }
 
 impl<T> Document<T> {
-    /// Frames `result` of the analysis `what`.
-    pub fn new(
+    /// Frames `result` of the analysis `what`, found by `backend` in R.
+    pub fn new<B: Backend, R: Real>(
+        backend: &B,
         what: &str,
         model: impl Into<String>,
         samples: usize,
-        device: impl Into<String>,
         options: &super::Options,
         result: T,
     ) -> Self {
@@ -38,7 +42,8 @@ impl<T> Document<T> {
             schema: format!("netdyn/{what}/1"),
             model: model.into(),
             samples,
-            device: device.into(),
+            device: backend.name(),
+            precision: backend.precision::<R>().into(),
             seed: options.seed,
             version: env!("CARGO_PKG_VERSION").into(),
             bn: options.bn.name().into(),

@@ -144,7 +144,7 @@ pub(super) fn statistics<B: Backend, R: Real>(
         return Ok(network.running.clone());
     }
     let mut evaluator = Evaluator::new(net, bn, rows)?;
-    evaluator.pass(&net.params, Start::Samples(samples, Rows::From(0)), rows, |_, _| Ok(()))?;
+    evaluator.forward(&net.params, Start::Samples(samples, Rows::From(0)), rows)?;
     evaluator.statistics()
 }
 

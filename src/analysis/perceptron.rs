@@ -47,10 +47,23 @@ pub fn perceptrons<B: Backend, R: Real>(
     layers: &[usize],
     options: &Options,
 ) -> Result<Vec<LinearMap>> {
+    fitted(net, fit, layers, options).map_err(|error| {
+        error.advise(|| {
+            "a fit takes all its samples at once: use fewer (--limit, in training probe.limit)".into()
+        })
+    })
+}
+
+fn fitted<B: Backend, R: Real>(
+    net: &Net<'_, B, R>,
+    fit: &Samples<B>,
+    layers: &[usize],
+    options: &Options,
+) -> Result<Vec<LinearMap>> {
     let (backend, classes, rows) = (net.backend, net.spec.classes(), options.rows(fit.len)?);
     let all = Start::Samples(fit, Rows::From(0));
     let mut evaluator = Evaluator::new(net, options.bn, rows)?;
-    evaluator.pass(&net.params, all, rows, |_, _| Ok(()))?;
+    evaluator.forward(&net.params, all, rows)?;
     let host = backend.download(evaluator.logits(rows))?;
     let logits = backend.upload(&host)?; // the second pass overwrites its own
     let mut logit_mean = vec![0.0; classes];

@@ -170,7 +170,7 @@ fn cost<B: Backend, R: Real>(
         let start = Instant::now();
         for first in (0..rows).step_by(chunk) {
             let at = Start::Samples(samples, Rows::From(first));
-            evaluator.pass(&net.params, at, chunk.min(rows - first), |_, _| Ok(()))?;
+            evaluator.forward(&net.params, at, chunk.min(rows - first))?;
         }
         let logits = evaluator.logits(1);
         net.backend.download(Part::new(logits.buf, logits.span.start, 1))?; // waits for the device

@@ -64,8 +64,8 @@ pub fn rpd<B: Backend, R: Real>(
     let widest = layers.iter().map(|layer| net.spec.widths[layer - 1]).max().unwrap_or(0);
     let mut mass = backend.zeros::<f64>(widest * classes * bins)?;
     let mut masses = Vec::with_capacity(layers.len());
-    let mut evaluator = Evaluator::new(net, options.bn, rows)?;
-    evaluator.pass(&net.params, Start::Samples(samples, Rows::From(0)), rows, |layer, input| {
+    let mut evaluator = Evaluator::new(net, options.bn, rows).map_err(at_once)?;
+    let visit = |layer: usize, input: &Input<'_, B, R>| {
         let Input::Field { field, .. } = input else { return Ok(()) };
         if layers.contains(&layer) {
             let neurons = net.spec.widths[layer - 1];
@@ -76,12 +76,19 @@ pub fn rpd<B: Backend, R: Real>(
             masses.push(backend.download(Part::new(&mass, 0, len))?);
         }
         Ok(())
-    })?;
+    };
+    let start = Start::Samples(samples, Rows::From(0));
+    evaluator.pass(&net.params, start, rows, visit).map_err(at_once)?;
     let maps = linear_maps(network, &evaluator.statistics()?);
     let counts = class_counts(&samples.host_labels[..rows], classes);
     let of_layer =
         |(&layer, mass): (&usize, &Vec<f64>)| layer_rpd(layer, mass, &maps[layer - 1], &counts, options);
     Ok(Rpd { bins, layers: layers.iter().zip(&masses).map(of_layer).collect() })
+}
+
+/// What to do where the samples do not fit together.
+fn at_once(error: Error) -> Error {
+    error.advise(|| "ranks need all samples at once: use fewer (--limit, in training probe.limit)".into())
 }
 
 /// Samples of each class, [K].

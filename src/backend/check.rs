@@ -1,4 +1,5 @@
-//! Whether buffers fit the descriptions: written once for all backends.
+//! Whether buffers fit the descriptions, and what is wrong with data that no description shows: written once for all
+//! backends.
 
 use super::*;
 
@@ -97,6 +98,40 @@ impl Linear {
             ("moments", moments.as_ref().is_none_or(|moments| moments.fits(outputs))),
         ];
         require("linear", self, &fits)
+    }
+}
+
+impl Forward {
+    /// Whether the arguments of [`Backend::forward`] fit.
+    pub(crate) fn check<B: Backend, R: Real>(
+        &self,
+        input: &Input<'_, B, R>,
+        layers: &[Layer<'_, B, R>],
+        fields: &[B::Buf<R>; 2],
+        logits: &PartMut<'_, B, R>,
+    ) -> Result<()> {
+        let &Forward { rows, inputs, .. } = self;
+        let Some((last, hidden)) = layers.split_last() else {
+            return require("forward", self, &[("layers", false)]);
+        };
+        let mut below = inputs;
+        let layers_fit = layers.iter().all(|layer| {
+            let inputs = std::mem::replace(&mut below, layer.outputs);
+            layer.outputs > 0
+                && layer.weight.fits(layer.outputs * inputs)
+                && layer.bias.is_none_or(|bias| bias.fits(layer.outputs))
+                && layer.norm.is_none_or(|norm| norm.fits(layer.outputs))
+        });
+        let widest = hidden.iter().map(|layer| layer.outputs).max().unwrap_or(0);
+        let fits = [
+            ("sizes", rows * inputs > 0),
+            ("input", input.fits(rows, inputs)),
+            ("layers", layers_fit),
+            ("norm of the last layer", last.norm.is_none()),
+            ("fields", fields.iter().all(|field| B::len(field) >= rows * widest)),
+            ("logits", logits.fits(rows * last.outputs)),
+        ];
+        require("forward", self, &fits)
     }
 }
 
@@ -365,6 +400,22 @@ pub(crate) fn require(op: &'static str, desc: &dyn Debug, fits: &[(&str, bool)])
         None => Ok(()),
         Some((what, _)) => Err(Error::Shape { op, what: format!("{what} of the wrong size for {desc:?}") }),
     }
+}
+
+/// A label that is none of the classes.
+pub(crate) fn unknown_class(op: &str, label: u8, sample: usize, classes: usize) -> Error {
+    Error::Failed(format!(
+        "{op}: label {label} of sample {sample} is none of the network's {classes} classes; use a data set with \
+         labels below {classes}"
+    ))
+}
+
+/// A local field that has no rank.
+pub(crate) fn rank_of_nan(neuron: usize) -> Error {
+    Error::Failed(format!(
+        "rank_mass: the local field of neuron {neuron} is NaN for some sample, so it has no rank; the network has \
+         diverged, look at an earlier snapshot"
+    ))
 }
 
 fn within(span: Span, buffer: usize, len: usize) -> bool {

@@ -72,6 +72,17 @@ pub struct Linear {
     pub outputs: usize,
 }
 
+/// A run of layers in evaluation.
+#[derive(Clone, Copy, Debug)]
+pub struct Forward {
+    /// Samples.
+    pub rows: usize,
+    /// Columns of the first layer's x.
+    pub inputs: usize,
+    /// f of every layer but the last.
+    pub activation: Activation,
+}
+
 /// Statistics of a batch norm.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchNorm {

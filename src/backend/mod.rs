@@ -5,11 +5,17 @@
 //! Above this module nothing asks which processor is in use.
 
 mod check;
+mod choice;
 pub mod cpu;
 pub mod cuda;
 mod desc;
+mod layers;
+mod parts;
 
+pub use choice::{Choice, Job, PRECISIONS, Precision, with};
 pub use desc::*;
+pub use layers::{Layer, layer_by_layer};
+pub use parts::*;
 
 use crate::error::{Error, Result};
 use std::fmt::Debug;
@@ -49,8 +55,17 @@ pub trait Backend: Sync + Sized {
     /// Memory of this processor holding elements of one type.
     type Buf<T: Element>: Send + Sync;
 
+    /// What a processor remembers of a [`Backend::sequence`] to do it faster the next time.
+    type Recording: Default + Send;
+
     /// For people: `cpu`, or the card.
     fn name(&self) -> String;
+
+    /// Its driver, if it has one.
+    fn driver(&self) -> Option<String>;
+
+    /// Arithmetic of the matrix products of an engine in R, one of [`PRECISIONS`].
+    fn precision<R: Real>(&self) -> &'static str;
 
     /// Threads of the CPU at work.
     fn threads(&self) -> usize;
@@ -61,8 +76,12 @@ pub trait Backend: Sync + Sized {
     /// [`Error::Usage`] that names the precision, if it does not.
     fn offers<R: Real>(&self) -> Result<()>;
 
-    /// How many samples evaluation should pass through the network at a time.
-    fn chunk_rows(&self) -> usize;
+    /// How many samples to pass through a network at a time, where each takes so many bytes of this processor's
+    /// memory; at least 1.
+    fn chunk_rows(&self, bytes: usize) -> usize;
+
+    /// Bytes that work may keep on this processor to save time, where it has the choice.
+    fn room(&self) -> usize;
 
     /// A new buffer with these contents.
     fn upload<T: Element>(&self, host: &[T]) -> Result<Self::Buf<T>>;
@@ -79,6 +98,10 @@ pub trait Backend: Sync + Sized {
     /// A copy of `part` on the host, after everything queued before has run.
     fn download<T: Element>(&self, part: Part<'_, Self, T>) -> Result<Vec<T>>;
 
+    /// Runs `work`, which calls operations of this backend on its own thread, and nothing that transfers memory or
+    /// waits. With the `recording` of an earlier run a backend may do all of them as one.
+    fn sequence(&self, recording: &mut Self::Recording, work: impl FnOnce() -> Result<()>) -> Result<()>;
+
     /// `z = x Wᵀ + b`, and on request the mean and the biased variance of each column of `z`
     /// (two-pass or Welford/Chan, never E\[z²\] − E\[z\]²).
     ///
@@ -93,6 +116,22 @@ pub trait Backend: Sync + Sized {
         z: PartMut<'_, Self, R>,
         moments: Option<Moments<'_, Self, R>>,
     ) -> Result<()>;
+
+    /// Logits [rows, outputs of the last layer] of a run of layers in evaluation: in turn `z = x Wᵀ + b`, and below
+    /// another layer `x = f(h)` with h the field of z under the layer's norm. `input` is the first layer's x.
+    ///
+    /// `fields` are for the backend's own use: each has room for `rows` of every z but the last. The logits of a
+    /// row do not depend on which other rows are in the call.
+    fn forward<R: Real>(
+        &self,
+        desc: Forward,
+        input: &Input<'_, Self, R>,
+        layers: &[Layer<'_, Self, R>],
+        fields: &mut [Self::Buf<R>; 2],
+        logits: PartMut<'_, Self, R>,
+    ) -> Result<()> {
+        layer_by_layer(self, desc, input, layers, fields, logits)
+    }
 
     /// Mean and biased variance of each column of the x [rows, features] that `input` stands for.
     fn moments<R: Real>(
@@ -235,261 +274,6 @@ pub trait Backend: Sync + Sized {
         centre: Part<'_, Self, f64>,
         products: PartMut<'_, Self, f64>,
     ) -> Result<()>;
-}
-
-/// The user's choice of device and threads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
-    /// The CPU, with so many threads.
-    Cpu {
-        /// At least 1.
-        threads: usize,
-    },
-    /// A card.
-    Cuda {
-        /// Its number, as the driver counts.
-        ordinal: u32,
-        /// Arithmetic of the matrix products.
-        precision: Precision,
-        /// Threads of the CPU for what is left to it.
-        threads: usize,
-    },
-}
-
-/// Arithmetic of the matrix products on CUDA; everything else is f32.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Precision {
-    /// As accurate as f32: three products of 16-bit halves on the tensor cores.
-    #[default]
-    F32,
-    /// As TensorFloat-32: one product of scaled 16-bit values.
-    Tf32,
-    /// One product of bfloat16 values.
-    Bf16,
-    /// Plain 32-bit fused multiply-adds.
-    Simt,
-}
-
-/// Work for whichever backend the user chose: a generic closure, which Rust lacks.
-pub trait Job {
-    /// What the work answers.
-    type Output;
-    /// Does the work on `backend`.
-    fn run<B: Backend>(self, backend: &B) -> Result<Self::Output>;
-}
-
-/// The only place in the crate that asks which backend it is.
-pub fn with<J>(choice: Choice, job: J) -> Result<J::Output>
-where
-    J: Job<Output: Send> + Send,
-{
-    match choice {
-        Choice::Cpu { threads } => cpu::Cpu::new(threads)?.install(|cpu| job.run(cpu)),
-        Choice::Cuda { ordinal, precision, threads } => {
-            let cuda = cuda::Cuda::open(ordinal, precision)?;
-            cpu::Cpu::new(threads)?.install(|_| job.run(&cuda))
-        }
-    }
-}
-
-/// A run of elements of a buffer, to read.
-pub struct Part<'a, B: Backend, T: Element> {
-    /// The whole buffer.
-    pub buf: &'a B::Buf<T>,
-    /// First element and number of elements.
-    pub span: Span,
-}
-
-impl<B: Backend, T: Element> Clone for Part<'_, B, T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<B: Backend, T: Element> Copy for Part<'_, B, T> {}
-
-impl<'a, B: Backend, T: Element> Part<'a, B, T> {
-    /// `len` elements of `buf` from `start`.
-    pub fn new(buf: &'a B::Buf<T>, start: usize, len: usize) -> Self {
-        Part { buf, span: Span { start, len } }
-    }
-
-    /// The elements of `buf` that `span` names.
-    pub fn at(buf: &'a B::Buf<T>, span: Span) -> Self {
-        Part { buf, span }
-    }
-}
-
-/// A run of elements of a buffer, to write.
-pub struct PartMut<'a, B: Backend, T: Element> {
-    /// The whole buffer.
-    pub buf: &'a mut B::Buf<T>,
-    /// First element and number of elements.
-    pub span: Span,
-}
-
-impl<'a, B: Backend, T: Element> PartMut<'a, B, T> {
-    /// `len` elements of `buf` from `start`.
-    pub fn new(buf: &'a mut B::Buf<T>, start: usize, len: usize) -> Self {
-        PartMut { buf, span: Span { start, len } }
-    }
-
-    /// The elements of `buf` that `span` names.
-    pub fn at(buf: &'a mut B::Buf<T>, span: Span) -> Self {
-        PartMut { buf, span }
-    }
-}
-
-/// Column means and variances to be written, two runs of one buffer.
-pub struct Moments<'a, B: Backend, R: Real> {
-    /// Holds both.
-    pub buf: &'a mut B::Buf<R>,
-    /// \[features\]
-    pub mean: Span,
-    /// \[features\]
-    pub var: Span,
-}
-
-/// Which rows of a stored set take part, in order.
-pub enum Rows<'a, B: Backend> {
-    /// Consecutive rows from this one.
-    From(usize),
-    /// The rows listed, from a position of the list.
-    Listed {
-        /// Row numbers.
-        index: &'a B::Buf<u32>,
-        /// First position used.
-        start: usize,
-    },
-}
-
-impl<B: Backend> Clone for Rows<'_, B> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<B: Backend> Copy for Rows<'_, B> {}
-
-/// Labels of the rows that take part: `labels[rows]`.
-pub struct Labels<'a, B: Backend> {
-    /// One class per stored sample.
-    pub labels: &'a B::Buf<u8>,
-    /// Which of them, in order.
-    pub rows: Rows<'a, B>,
-}
-
-impl<B: Backend> Clone for Labels<'_, B> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<B: Backend> Copy for Labels<'_, B> {}
-
-/// The input x(l−1) of a layer, in the form in which it is stored.
-pub enum Input<'a, B: Backend, R: Real> {
-    /// x = scale · byte + shift, from 8-bit pixels [samples, inputs].
-    Pixels {
-        /// All stored samples.
-        pixels: &'a B::Buf<u8>,
-        /// Those that take part.
-        rows: Rows<'a, B>,
-        /// Maps a byte to the network's input range.
-        scale: R,
-        /// Maps a byte to the network's input range.
-        shift: R,
-    },
-    /// x = dropout(f(h)) of the layer below.
-    Field {
-        /// The local field h.
-        field: Field<'a, B, R>,
-        /// f.
-        activation: Activation,
-        /// Training only.
-        dropout: Option<Dropout>,
-    },
-}
-
-impl<B: Backend, R: Real> Clone for Input<'_, B, R> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<B: Backend, R: Real> Copy for Input<'_, B, R> {}
-
-impl<'a, B: Backend, R: Real> Input<'a, B, R> {
-    /// The field itself, with nothing applied to it.
-    pub fn plain(field: Field<'a, B, R>) -> Self {
-        Input::Field { field, activation: Activation::Identity, dropout: None }
-    }
-}
-
-/// A local field: h = γ (z + a ξ − mean) · inv_std + β, without the parts that are absent.
-pub struct Field<'a, B: Backend, R: Real> {
-    /// z, [rows, features].
-    pub z: Part<'a, B, R>,
-    /// Noise that entered the layer linearly.
-    pub noise: Option<Noise<'a, B, R>>,
-    /// Batch normalisation.
-    pub norm: Option<Norm<'a, B, R>>,
-}
-
-impl<B: Backend, R: Real> Clone for Field<'_, B, R> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<B: Backend, R: Real> Copy for Field<'_, B, R> {}
-
-/// Adds `amplitude[row] · xi[row, feature]` to z.
-pub struct Noise<'a, B: Backend, R: Real> {
-    /// [rows, features]
-    pub xi: Part<'a, B, R>,
-    /// \[rows\]
-    pub amplitude: Part<'a, B, R>,
-}
-
-impl<B: Backend, R: Real> Clone for Noise<'_, B, R> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<B: Backend, R: Real> Copy for Noise<'_, B, R> {}
-
-/// Batch normalisation with given statistics; each part \[features\].
-pub struct Norm<'a, B: Backend, R: Real> {
-    /// μ
-    pub mean: Part<'a, B, R>,
-    /// 1/√(σ² + ε)
-    pub inv_std: Part<'a, B, R>,
-    /// γ
-    pub gamma: Part<'a, B, R>,
-    /// β
-    pub beta: Part<'a, B, R>,
-}
-
-impl<B: Backend, R: Real> Clone for Norm<'_, B, R> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<B: Backend, R: Real> Copy for Norm<'_, B, R> {}
-
-/// dz of a layer, formed from what the layer above left: `dz = grad`, or through the layer's batch norm
-/// `dz = γ inv_std (grad − grads[beta]/rows − x̂ grads[gamma]/rows)`.
-pub struct Delta<'a, B: Backend, R: Real> {
-    /// dL/dh, [rows, outputs].
-    pub grad: &'a B::Buf<R>,
-    /// The layer's norm in the forward pass, with its field z.
-    pub norm: Option<DeltaNorm<'a, B, R>>,
-}
-
-/// The batch norm a gradient passes on its way down.
-pub struct DeltaNorm<'a, B: Backend, R: Real> {
-    /// z, [rows, outputs].
-    pub z: Part<'a, B, R>,
-    /// As in the forward pass.
-    pub norm: Norm<'a, B, R>,
-    /// Where the gradients of γ and β stand in `grads`.
-    pub at: NormSpans,
 }
 
 pub(crate) fn shape(op: &'static str, fits: bool, what: impl FnOnce() -> String) -> Result<()> {

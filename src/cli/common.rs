@@ -1,11 +1,10 @@
 //! The options common to all verbs, and what follows from them.
 
 use super::console::{Console, Level, Show};
-use crate::backend::Choice;
+use super::device::{Device, PrecisionName, Processor};
+use crate::Result;
 use crate::data::{self, Source, Split, Which};
-use crate::{Error, Result};
 use clap::{Args, ValueEnum};
-use std::str::FromStr;
 
 /// More threads than any machine has processors for this work would only wait for each other.
 const MOST_THREADS: i64 = 1024;
@@ -19,9 +18,9 @@ pub struct Common {
     /// Threads of the CPU [default: RAYON_NUM_THREADS, else all processors].
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_THREADS))]
     threads: Option<u16>,
-    /// Number type [default: f32]; the CPU offers f32 and f64.
+    /// Arithmetic [default: f32]; the CPU offers f32 and f64, CUDA all but f64.
     #[arg(long, global = true)]
-    precision: Option<Precision>,
+    precision: Option<PrecisionName>,
     /// Key of every random number [default: 0].
     #[arg(long, global = true, value_name = "N")]
     pub seed: Option<u64>,
@@ -39,65 +38,25 @@ pub struct Common {
     no_progress: bool,
 }
 
-/// `--device`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Device {
-    Auto,
-    Cpu,
-    Cuda,
-}
-
-impl FromStr for Device {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "auto" => Ok(Device::Auto),
-            "cpu" => Ok(Device::Cpu),
-            "cuda" => Ok(Device::Cuda),
-            _ => match text.strip_prefix("cuda:").map(str::parse::<u32>) {
-                Some(Ok(_)) => Ok(Device::Cuda),
-                _ => Err("use auto, cpu, cuda or cuda:N".into()),
-            },
-        }
-    }
-}
-
-/// `--precision`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Precision {
-    /// 32 bits.
-    F32,
-    /// TensorFloat-32, on CUDA.
-    Tf32,
-    /// bfloat16, on CUDA.
-    Bf16,
-    /// 64 bits, on the CPU.
-    F64,
-    /// Plain 32-bit multiply-adds, on CUDA.
-    Simt,
-}
-
 impl Common {
-    /// The processor to work on.
+    /// The processor to work on, in the precision asked for.
     ///
     /// # Errors
-    /// [`Error::Device`] for a card, [`Error::Usage`] for a precision the processor does not have.
-    pub fn choice(&self) -> Result<Choice> {
-        if self.device == Device::Cuda {
-            return Err(Error::Device(
-                "--device cuda: this build has no CUDA kernels; use --device cpu or --device auto".into(),
-            ));
-        }
-        let name = self.precision_name();
-        if !["f32", "f64"].contains(&name.as_str()) {
-            let what = format!("--precision {name}: not offered by the CPU; use f32 or f64");
-            return Err(Error::Usage(what));
-        }
+    /// As [`Processor::choose`].
+    pub fn processor(&self) -> Result<Processor> {
+        self.processor_for(&self.precision_name())
+    }
+
+    /// The processor to work on in this precision.
+    ///
+    /// # Errors
+    /// As [`Processor::choose`].
+    pub fn processor_for(&self, precision: &str) -> Result<Processor> {
         let threads = self.threads();
+        let processor = Processor::choose(self.device, precision, threads)?;
         // What is counted on the host beside the engine keeps to the same number. A pool that is there already is as good.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
-        Ok(Choice::Cpu { threads })
+        Ok(processor)
     }
 
     /// Threads of the CPU.
@@ -137,12 +96,6 @@ impl Common {
             _ => Level::Normal,
         };
         Console::new(level, if self.no_progress { Show::Lines } else { Show::Bar })
-    }
-
-    /// The line that says which processor was chosen.
-    pub fn device_line(&self) -> String {
-        let why = if self.device == Device::Auto { " (auto: this build has no CUDA kernels)" } else { "" };
-        format!("device: cpu, {} threads{why}", self.threads())
     }
 }
 

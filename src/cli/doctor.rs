@@ -2,6 +2,7 @@
 
 use super::common::Common;
 use super::output;
+use crate::backend::cuda::{self, Card};
 use crate::data::{self, cache::Cache, catalog};
 use crate::{Error, Result};
 use clap::Args;
@@ -20,8 +21,10 @@ impl Doctor {
         let mut line = |name: &str, what: &str| text += &format!("{name:<10}{what}\n");
         line("program", &program());
         line("cpu", &format!("{}, {} threads, {}", processor(), common.threads(), simd()));
-        line("kernels", "no CUDA kernels in this build: everything runs on the CPU");
-        line("driver", &driver());
+        line("kernels", &kernels());
+        for (name, what) in cards() {
+            line(&name, &what);
+        }
         for (name, what) in data_sets() {
             line(name, &what);
         }
@@ -60,9 +63,42 @@ fn simd() -> &'static str {
     "the architecture's own vectors"
 }
 
-fn driver() -> String {
-    let about = fs::read_to_string("/proc/driver/nvidia/version").unwrap_or_default();
-    about.lines().next().map_or("no NVIDIA driver found; the CPU needs none".into(), str::to_owned)
+/// What the kernels are compiled for, or what would bring some.
+fn kernels() -> String {
+    match cuda::kernels() {
+        Ok(about) => about.to_owned(),
+        Err(why) => format!("no CUDA kernels in this build, so everything runs on the CPU: {why}"),
+    }
+}
+
+/// A line for the driver, and one for each card.
+fn cards() -> Vec<(String, String)> {
+    let release = fs::read_to_string("/proc/driver/nvidia/version").unwrap_or_default();
+    // NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.65.06  ...
+    let release =
+        release.lines().next().and_then(|line| line.split("Module").nth(1)?.split_whitespace().next());
+    let release = release.map_or(String::new(), |release| format!(", release {release}"));
+    match cuda::cards() {
+        Err(missing) => vec![("driver".into(), format!("{missing}{release}; the CPU needs none"))],
+        Ok((version, cards)) => {
+            let of_card = |card: &cuda::Card| (format!("cuda:{}", card.ordinal), about(card));
+            std::iter::once(("driver".into(), version + &release)).chain(cards.iter().map(of_card)).collect()
+        }
+    }
+}
+
+/// What a card has, and whether it can be used.
+fn about(card: &cuda::Card) -> String {
+    let Card { name, capability, processors, memory, .. } = card;
+    let fits = match (cuda::kernels(), card.fits()) {
+        (Err(_), _) => "this build has no kernels for it".to_owned(),
+        (Ok(_), Ok(())) => "the kernels run on it".to_owned(),
+        (Ok(_), Err(missing)) => format!("of no use: {missing}"),
+    };
+    let (major, minor, memory) = (capability / 10, capability % 10, *memory as f64 / f64::from(1 << 30));
+    format!(
+        "{name}, compute capability {major}.{minor}, {processors} multiprocessors, {memory:.1} GiB; {fits}"
+    )
 }
 
 /// A line for each data set.

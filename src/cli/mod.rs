@@ -4,6 +4,7 @@ mod analyze;
 mod common;
 mod console;
 mod data;
+mod device;
 mod doctor;
 mod lock;
 mod output;

@@ -45,7 +45,7 @@ pub struct Prune {
 
 impl Prune {
     pub fn run(self, common: &Common) -> Result<()> {
-        let choice = common.choice()?;
+        let processor = common.processor()?;
         let console = common.console();
         if !(0.0..=1.0).contains(&self.max_loss) {
             return Err(Error::Usage(format!("--max-loss {}: use a share from 0 to 1", self.max_loss)));
@@ -64,7 +64,7 @@ impl Prune {
         let needed = if self.lp { vec![split, Which::Train] } else { vec![split] };
         let splits = Splits::load(&common.source()?, &needed, &console)?;
         splits.check(model)?;
-        console.say(&common.device_line());
+        console.say(&processor.line);
 
         let measured = if split == Which::Train { &splits.train } else { &splits.test };
         let Some(measured) = measured else {
@@ -78,7 +78,7 @@ impl Prune {
             options: self.measuring.options(common.seed),
             precision: common.precision_name(),
         };
-        let pruned = with(choice, pruning)?;
+        let pruned = with(processor.choice, pruning)?;
         file::write(&self.out, &pruned.network, self.names)?;
         output::print(&text(&pruned, model, &self.out.display().to_string()))
     }

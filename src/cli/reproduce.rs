@@ -47,7 +47,7 @@ impl Reproduce {
         if self.list {
             return output::print(&experiment::list());
         }
-        let choice = common.choice()?;
+        let processor = common.processor()?;
         let console = common.console().resumable(self.max_time, "run the same command again to go on");
         let request = Request {
             ids: self.ids,
@@ -63,12 +63,12 @@ impl Reproduce {
         // What can be refused without data is refused before a folder is made.
         experiment::select(&request.ids)?;
         Config::parse("", "--set", &request.sets)?;
-        console.say(&common.device_line());
+        console.say(&processor.line);
         if self.dry_run {
-            return output::print(&(experiment::plan(&request, &console)? + "\n"));
+            return output::print(&(experiment::plan(processor.choice, &request, &console)? + "\n"));
         }
         let _lock = Lock::take(&request.out)?;
-        let figures = experiment::reproduce(choice, &request, &console, &console)?;
+        let figures = experiment::reproduce(processor.choice, &request, &console, &console)?;
         console.end();
         console.say(&format!("figures: {}", figures.join(" ")));
         let page = report::build(&request.out)?;

@@ -4,6 +4,7 @@ use super::common::{Common, load};
 use super::console::Console;
 use super::lock::Lock;
 use super::output;
+use crate::backend::Choice;
 use crate::data::{Source, Split, Which, folder};
 use crate::experiment::train;
 use crate::model::Layout;
@@ -44,27 +45,27 @@ pub struct Train {
 
 impl Train {
     pub fn run(self, common: &Common) -> Result<()> {
-        let choice = common.choice()?;
         let console =
             common.console().resumable(self.max_time, "run the same command with --resume to go on");
         let earlier = self.out.as_deref().map(Earlier::read).transpose()?.unwrap_or_default();
         self.check_folder(&earlier)?;
         let config = self.parse(common, earlier.config.as_deref())?;
-        console.say(&common.device_line());
+        let processor = common.processor_for(&config.train.precision)?;
+        console.say(&processor.line);
         let (training, test) = load_both(&Source::parse(&config.data.name)?, &console)?;
         let config = config.resolve(training.len(), training.pixels, training.classes)?;
         let data = Data { train: &training, test: test.as_ref() };
         earlier.check(&config, &data)?;
-        let plan = plan(&config, training.len(), earlier.step);
+        let plan = plan(&config, training.len(), earlier.step, processor.choice)?;
         if self.dry_run {
             return output::print(&format!("{}\n{plan}\n", config.to_toml()));
         }
         let Some(out) = self.out else { return Err(Error::Usage("--out DIR is missing".into())) };
-        check_memory(&config, training.len())?;
+        check_memory(processor.choice, &config, training.len())?;
         let _lock = Lock::take(&out)?;
         let dir = RunDir::create(&out)?;
         console.say(&plan);
-        let manifest = train(choice, &config, &data, &dir, &console)?;
+        let manifest = train(processor.choice, &config, &data, &dir, &console)?;
         console.end();
         output::print(&summary(&manifest, &dir)?)
     }
@@ -215,21 +216,22 @@ fn load_both(source: &Source, console: &Console) -> Result<(Split, Option<Split>
 }
 
 /// What is left to do of a run, `done` of whose updates are stored, and what it takes.
-fn plan(config: &Config, samples: usize, done: u64) -> String {
+fn plan(config: &Config, samples: usize, done: u64, choice: Choice) -> Result<String> {
     let (steps, parameters) = (config.steps(), Layout::of(&config.spec()).params);
     let left = steps.saturating_sub(done);
     let share = left as f64 / (steps.max(1)) as f64;
     // Half again for passes over memory and probes.
-    let seconds = 1.5 * share * flops(config, samples) / measured_speed();
+    let seconds = 1.5 * share * flops(config, samples) / measured_speed(choice);
     let word = if config.train.precision == "f64" { 8.0 } else { 4.0 };
     let disk = (config.checkpoint.keep + 1) as f64 * 3.0 * word * parameters as f64;
-    format!(
-        "{}: {parameters} parameters, {left} of {steps} steps to do, about {:.0} MB of memory, {:.1} MB on disk, {}",
+    let kind = if choice.memory()?.is_some() { "GPU memory" } else { "memory" };
+    Ok(format!(
+        "{}: {parameters} parameters, {left} of {steps} steps to do, about {:.0} MB of {kind}, {:.1} MB on disk, {}",
         config.spec().shape(),
         (memory(config, samples) / 1e6).max(1.0),
         disk / 1e6,
         humantime::format_duration(Duration::from_secs(seconds.max(1.0) as u64)),
-    )
+    ))
 }
 
 /// How good the network is, how long it took, where it is.

@@ -28,7 +28,7 @@ pub struct Request {
     pub sets: Vec<String>,
     /// Data set, as the user names it; none = MNIST.
     pub data: Option<String>,
-    /// `f32` or `f64`.
+    /// As in `--precision`.
     pub precision: String,
     /// Where runs and figures go.
     pub out: PathBuf,

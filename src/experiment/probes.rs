@@ -84,9 +84,9 @@ impl NetworkProbes {
         dir: &RunDir,
     ) -> Result<Vec<Option<f64>>> {
         let keep = |what: &str, samples: usize, result: serde_json::Value| -> Result<()> {
-            let device = at.net.backend.name();
             let analysis = if what.starts_with("basin") { "basin" } else { what };
-            let document = Document::new(analysis, &self.model, samples, device, options, result);
+            let model = &self.model;
+            let document = Document::new::<B, R>(at.net.backend, analysis, model, samples, options, result);
             dir.write_analysis(&format!("{what}-{}", options.bn.name()), at.step, &document)
         };
         let tested = at.test.unwrap_or(at.train);

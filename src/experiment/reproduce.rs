@@ -29,9 +29,9 @@ pub fn reproduce(
     let setting = setting(request, &train);
     let plans = plans(&setting, &figures)?;
     for plan in &plans {
-        check_memory(&plan.config, train.len())?;
+        check_memory(choice, &plan.config, train.len())?;
     }
-    control.say(&summary(&plans, request)?);
+    control.say(&summary(choice, &plans, request)?);
     let mut runs = Runs::default();
     for (index, plan) in plans.iter().enumerate() {
         let mut seeds = Vec::new();
@@ -59,7 +59,7 @@ pub fn reproduce(
 ///
 /// # Errors
 /// As [`reproduce`], before any work. The data is loaded, since sizes depend on it.
-pub fn plan(request: &Request, download: &dyn Progress) -> Result<String> {
+pub fn plan(choice: Choice, request: &Request, download: &dyn Progress) -> Result<String> {
     let figures = select(&request.ids)?;
     let source = Source::parse(request.data.as_deref().unwrap_or("mnist"))?;
     let train = data::load(&source, Which::Train, download)?;
@@ -78,7 +78,7 @@ pub fn plan(request: &Request, download: &dyn Progress) -> Result<String> {
             );
         }
     }
-    Ok(text + &summary(&plans, request)?)
+    Ok(text + &summary(choice, &plans, request)?)
 }
 
 /// Every figure with its setting at both scales, as text.
@@ -133,7 +133,7 @@ fn repetitions(plan: &Plan, request: &Request) -> Vec<Config> {
 }
 
 /// One line on all that is to be done.
-fn summary(plans: &[Plan], request: &Request) -> Result<String> {
+fn summary(choice: Choice, plans: &[Plan], request: &Request) -> Result<String> {
     let (mut left, mut work, mut peak, mut disk) = (0, 0.0, 0.0f64, 0.0);
     for plan in plans {
         for config in repetitions(plan, request) {
@@ -147,10 +147,11 @@ fn summary(plans: &[Plan], request: &Request) -> Result<String> {
             disk += 12.0 * config.spec().widths.windows(2).map(|w| (w[0] * w[1]) as f64).sum::<f64>();
         }
     }
-    let speed = crate::train::measured_speed();
+    let speed = crate::train::measured_speed(choice);
+    let kind = if choice.memory()?.is_some() { "GPU memory" } else { "memory" };
     let minutes = 1.5 * work / speed / 60.0; // half again for probes and passes over memory
     Ok(format!(
-        "runs: {}, {left} to do; about {:.1} TFLOP, {:.1} GB of memory, {:.2} GB on disk, {:.0} min here",
+        "runs: {}, {left} to do; about {:.1} TFLOP, {:.1} GB of {kind}, {:.2} GB on disk, {:.0} min here",
         plans.len() as u64 * request.seeds,
         work / 1e12,
         (peak / 1e9).max(0.1),

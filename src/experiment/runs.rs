@@ -97,7 +97,7 @@ pub fn train(
         limited = data.train.first(config.data.limit);
         data.train = &limited;
     }
-    with(choice, Training { config, data, dir, control })
+    with(choice.computing(&config.train.precision)?, Training { config, data, dir, control })
 }
 
 struct Training<'a> {
@@ -122,11 +122,27 @@ impl Training<'_> {
     fn precise<B: Backend, R: Real>(self, backend: &B) -> Result<Manifest> {
         let name = self.dir.path().file_name().map(|name| name.to_string_lossy().into_owned());
         let mut probes = NetworkProbes::new(self.config, name.unwrap_or_default());
+        let fresh = manifest(backend, self.config, &self.data);
         let manifest = match self.dir.manifest()? {
-            Some(earlier) => Manifest { status: Status::Running, end: None, ..earlier },
-            None => manifest(backend, self.config, &self.data),
+            Some(earlier) => resumed(earlier, fresh),
+            None => fresh,
         };
         run::<B, R>(backend, self.config, &self.data, self.dir, manifest, &mut probes, self.control)
+    }
+}
+
+/// The manifest of a run that goes on, perhaps on another processor.
+fn resumed(earlier: Manifest, now: Manifest) -> Manifest {
+    let also = |earlier: String, now: String| match earlier.split(", then ").last() == Some(&now) {
+        true => earlier,
+        false => format!("{earlier}, then {now}"),
+    };
+    Manifest {
+        device: also(earlier.device, now.device),
+        driver: now.driver.or(earlier.driver),
+        status: Status::Running,
+        end: None,
+        ..earlier
     }
 }
 
@@ -138,7 +154,7 @@ fn manifest<B: Backend>(backend: &B, config: &Config, data: &Data<'_>) -> Manife
         version: env!("CARGO_PKG_VERSION").into(),
         commit: crate::commit().map(str::to_owned),
         device: backend.name(),
-        driver: None,
+        driver: backend.driver(),
         threads: backend.threads(),
         precision: config.train.precision.clone(),
         data: config.data.name.clone(),

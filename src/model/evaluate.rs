@@ -1,11 +1,12 @@
 //! Passes through a trained network: no dropout, no gradients.
 
 use super::net::NormStats;
-use super::{Net, Samples};
-use crate::Result;
+use super::{LayerSpans, Net, Samples};
 use crate::backend::{
-    Activate, Backend, Field, Input, Linear, Loss, LossKind, Noise, Part, PartMut, Predict, Real, Rows,
+    Activate, Backend, Field, Forward, Input, Layer, Linear, Loss, LossKind, Noise, Norm, Part, PartMut,
+    Predict, Real, Rows,
 };
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// Which statistics a batch norm uses in evaluation.
@@ -49,21 +50,29 @@ impl<B: Backend, R: Real> Copy for Start<'_, B, R> {}
 pub struct Evaluator<'n, 'b, B: Backend, R: Real> {
     net: &'n Net<'b, B, R>,
     bn: BnMode,
-    /// z of the layers, alternately.
+    /// z of the hidden layers, alternately.
     z: [B::Buf<R>; 2],
+    logits: B::Buf<R>,
     stats: Vec<Option<NormStats<B, R>>>,
     rows: usize,
 }
 
 impl<'n, 'b, B: Backend, R: Real> Evaluator<'n, 'b, B, R> {
     /// For passes of up to `rows` samples.
+    ///
+    /// # Errors
+    /// [`Error::Memory`](crate::Error::Memory) if its buffers do not fit.
     pub fn new(net: &'n Net<'b, B, R>, bn: BnMode, rows: usize) -> Result<Self> {
-        let backend = net.backend;
-        let widest = |first: usize| net.spec.widths[first..].iter().step_by(2).max().copied().unwrap_or(0);
+        Self::with_buffers(net, bn, rows).map_err(|error| at_once(error, net, bn))
+    }
+
+    fn with_buffers(net: &'n Net<'b, B, R>, bn: BnMode, rows: usize) -> Result<Self> {
+        let (backend, widest) = (net.backend, widest_field(net));
         Ok(Evaluator {
             net,
             bn,
-            z: [backend.zeros(rows * widest(1))?, backend.zeros(rows * widest(2.min(net.spec.linears())))?],
+            z: [backend.zeros(rows * widest)?, backend.zeros(rows * widest)?],
+            logits: backend.zeros(rows * net.spec.classes())?,
             stats: (0..net.spec.linears()).map(|i| NormStats::running(net, i)).collect::<Result<_>>()?,
             rows,
         })
@@ -72,17 +81,59 @@ impl<'n, 'b, B: Backend, R: Real> Evaluator<'n, 'b, B, R> {
     /// How many samples to pass at a time over a set of `len`: all of them where the statistics are the
     /// set's own.
     pub fn chunk(net: &Net<'b, B, R>, bn: BnMode, len: usize) -> usize {
+        // Two fields and the logits; beside them two fields and an input that some callers hold.
+        let numbers = net.spec.inputs() + 4 * widest_field(net) + net.spec.classes();
         match bn {
             BnMode::Batch if net.spec.has_norm() => len,
-            _ => net.backend.chunk_rows().min(len),
+            _ => net.backend.chunk_rows(numbers * size_of::<R>()).min(len),
         }
     }
 
-    /// Passes `rows` samples through the network with the parameters `params` and shows `visit` the input
-    /// x(l) of every matrix W(l+1), l = 1…L−1. The logits are then in [`Evaluator::logits`].
+    /// Passes `rows` samples through the network with the parameters `params`. The logits are then in
+    /// [`Evaluator::logits`].
+    pub fn forward(&mut self, params: &B::Buf<R>, start: Start<'_, B, R>, rows: usize) -> Result<()> {
+        if self.bn == BnMode::Batch && self.net.spec.has_norm() {
+            return self.pass(params, start, rows, |_, _| Ok(()));
+        }
+        assert!(rows <= self.rows, "a pass of {rows} rows in buffers for {}", self.rows);
+        let Evaluator { net, z, logits, stats, .. } = self;
+        let (spec, logits) = (&net.spec, PartMut::new(logits, 0, rows * net.spec.classes()));
+        let (first, input) = match start {
+            Start::Samples(samples, first) => (0, net.pixels(samples, first)),
+            Start::Input(input) => (0, input),
+            Start::Field(z, noise) if spec.linears() == 1 => {
+                let input = Input::plain(Field { z, noise, norm: None });
+                return net.backend.activate(Activate { rows, features: spec.classes() }, &input, logits);
+            }
+            Start::Field(z, noise) => (1, above(net, stats, params, 0, z, noise)),
+        };
+        let layer = |(i, spans): (usize, &LayerSpans)| Layer {
+            outputs: spec.widths[i + 1],
+            weight: Part::at(params, spans.weight),
+            bias: spans.bias.map(|bias| Part::at(params, bias)),
+            norm: norm(net, stats, params, i),
+        };
+        let layers: Vec<_> = net.layout.layers.iter().enumerate().skip(first).map(layer).collect();
+        let desc = Forward { rows, inputs: spec.widths[first], activation: spec.activation };
+        net.backend.forward(desc, &input, &layers, z, logits)
+    }
+
+    /// As [`Evaluator::forward`], layer by layer, and shows `visit` the input x(l) of every matrix W(l+1),
+    /// l = 1…L−1.
     ///
     /// A pass that begins at a field shows no l = 1.
     pub fn pass(
+        &mut self,
+        params: &B::Buf<R>,
+        start: Start<'_, B, R>,
+        rows: usize,
+        visit: impl FnMut(usize, &Input<'_, B, R>) -> Result<()>,
+    ) -> Result<()> {
+        let (net, bn) = (self.net, self.bn);
+        self.layers(params, start, rows, visit).map_err(|error| at_once(error, net, bn))
+    }
+
+    fn layers(
         &mut self,
         params: &B::Buf<R>,
         start: Start<'_, B, R>,
@@ -91,10 +142,12 @@ impl<'n, 'b, B: Backend, R: Real> Evaluator<'n, 'b, B, R> {
     ) -> Result<()> {
         assert!(rows <= self.rows, "a pass of {rows} rows in buffers for {}", self.rows);
         let net = self.net;
+        let last = net.spec.linears() - 1;
         for (i, spans) in net.layout.layers.iter().enumerate() {
             let (inputs, outputs) = (net.spec.widths[i], net.spec.widths[i + 1]);
             let [even, odd] = &mut self.z;
             let (z, below) = if i % 2 == 0 { (even, &*odd) } else { (odd, &*even) };
+            let z = PartMut::new(if i == last { &mut self.logits } else { z }, 0, rows * outputs);
             let (stats_below, stats) = self.stats.split_at_mut(i);
             let own = stats[0].as_mut().filter(|_| self.bn == BnMode::Batch);
             let input = match start {
@@ -105,27 +158,19 @@ impl<'n, 'b, B: Backend, R: Real> Evaluator<'n, 'b, B, R> {
                         net.backend.moments(desc, &input, own.moments())?;
                         own.invert(net, rows)?;
                     }
-                    if net.spec.linears() == 1 {
-                        net.backend.activate(desc, &input, PartMut::new(z, 0, rows * outputs))?;
+                    if i == last {
+                        net.backend.activate(desc, &input, z)?;
                     }
                     continue;
                 }
                 Start::Samples(samples, first) if i == 0 => net.pixels(samples, first),
                 Start::Input(input) if i == 0 => input,
-                _ => {
-                    let (z, noise) = match start {
-                        Start::Field(z, noise) if i == 1 => (z, noise),
-                        _ => (Part::new(below, 0, rows * inputs), None),
-                    };
-                    let norm = stats_below[i - 1].as_ref().zip(net.layout.layers[i - 1].norm);
-                    let field = Field { z, noise, norm: norm.map(|(stats, at)| stats.norm(params, at)) };
-                    Input::Field { field, activation: net.spec.activation, dropout: None }
-                }
+                Start::Field(given, noise) if i == 1 => above(net, stats_below, params, 0, given, noise),
+                _ => above(net, stats_below, params, i - 1, Part::new(below, 0, rows * inputs), None),
             };
             visit(i + 1, &input)?;
             let weight = Part::at(params, spans.weight);
             let bias = spans.bias.map(|bias| Part::at(params, bias));
-            let z = PartMut::new(z, 0, rows * outputs);
             let desc = Linear { rows, inputs, outputs };
             match own {
                 Some(own) => {
@@ -150,9 +195,47 @@ impl<'n, 'b, B: Backend, R: Real> Evaluator<'n, 'b, B, R> {
 
     /// The logits of the last pass, [rows, classes].
     pub fn logits(&self, rows: usize) -> Part<'_, B, R> {
-        let last = self.net.spec.linears() - 1;
-        Part::new(&self.z[last % 2], 0, rows * self.net.spec.classes())
+        Part::new(&self.logits, 0, rows * self.net.spec.classes())
     }
+}
+
+/// What to do where a pass of all samples together does not fit.
+fn at_once<B: Backend, R: Real>(error: Error, net: &Net<'_, B, R>, bn: BnMode) -> Error {
+    match bn {
+        BnMode::Batch if net.spec.has_norm() => error.advise(|| {
+            "batch statistics need all samples in one pass: use fewer (--limit, in training probe.limit) or --bn eval"
+                .into()
+        }),
+        _ => error,
+    }
+}
+
+/// Width of the widest hidden layer.
+fn widest_field<B: Backend, R: Real>(net: &Net<'_, B, R>) -> usize {
+    net.spec.widths[1..net.spec.linears()].iter().max().copied().unwrap_or(0)
+}
+
+/// The batch norm of linear layer `i`, if it has one.
+fn norm<'a, B: Backend, R: Real>(
+    net: &Net<'_, B, R>,
+    stats: &'a [Option<NormStats<B, R>>],
+    params: &'a B::Buf<R>,
+    i: usize,
+) -> Option<Norm<'a, B, R>> {
+    stats[i].as_ref().zip(net.layout.layers[i].norm).map(|(stats, at)| stats.norm(params, at))
+}
+
+/// The input of the layer above linear layer `i`, whose z is given.
+fn above<'a, B: Backend, R: Real>(
+    net: &Net<'_, B, R>,
+    stats: &'a [Option<NormStats<B, R>>],
+    params: &'a B::Buf<R>,
+    i: usize,
+    z: Part<'a, B, R>,
+    noise: Option<Noise<'a, B, R>>,
+) -> Input<'a, B, R> {
+    let field = Field { z, noise, norm: norm(net, stats, params, i) };
+    Input::Field { field, activation: net.spec.activation, dropout: None }
 }
 
 /// What a network makes of a set of samples.
@@ -200,7 +283,7 @@ pub fn outcome<B: Backend, R: Real>(
     for first in (0..len).step_by(chunk.max(1)) {
         let rows = chunk.min(len - first);
         let at = Rows::From(first);
-        evaluator.pass(&net.params, Start::Samples(samples, at), rows, |_, _| Ok(()))?;
+        evaluator.forward(&net.params, Start::Samples(samples, at), rows)?;
         let logits = evaluator.logits(rows);
         backend.predict(Predict { rows, classes }, logits, PartMut::new(&mut predicted, 0, rows))?;
         outcome.predicted.extend(backend.download(Part::new(&predicted, 0, rows))?);

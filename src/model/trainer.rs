@@ -37,6 +37,8 @@ pub struct Trainer<'b, B: Backend, R: Real> {
     delta: [B::Buf<R>; 2],
     row_loss: B::Buf<f64>,
     batch: usize,
+    /// Of a step.
+    recording: B::Recording,
 }
 
 /// Optimiser state on the host: first and second moments in the layout of the parameters (empty where
@@ -51,7 +53,27 @@ pub struct OptimizerState {
 
 impl<'b, B: Backend, R: Real> Trainer<'b, B, R> {
     /// A trainer for batches of up to `batch` samples.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if its buffers do not fit, with a batch that does.
     pub fn new(net: Net<'b, B, R>, loss: LossKind, update: Update, seed: u64, batch: usize) -> Result<Self> {
+        let backend = net.backend;
+        let bytes = bytes_per_sample::<R>(&net.spec.widths);
+        Self::with_buffers(net, loss, update, seed, batch).map_err(|error| {
+            error.advise(|| match backend.chunk_rows(bytes) {
+                fits if fits < batch => format!("choose a smaller train.batch, {fits} fits"),
+                _ => "choose smaller model.widths".into(),
+            })
+        })
+    }
+
+    fn with_buffers(
+        net: Net<'b, B, R>,
+        loss: LossKind,
+        update: Update,
+        seed: u64,
+        batch: usize,
+    ) -> Result<Self> {
         let backend = net.backend;
         let widths = &net.spec.widths;
         let widest = widths[1..].iter().max().copied().unwrap_or(0);
@@ -73,13 +95,26 @@ impl<'b, B: Backend, R: Real> Trainer<'b, B, R> {
             delta: [backend.zeros(batch * widest)?, backend.zeros(batch * widest)?],
             row_loss: backend.zeros(batch)?,
             batch,
+            recording: B::Recording::default(),
             net,
         })
     }
 
     /// One update on `rows` samples. Nothing is waited for; [`Trainer::check`] tells whether it was finite.
+    ///
+    /// # Errors
+    /// Those of the backend; [`Error::Memory`] if what the operations need for themselves does not fit.
     pub fn step(&mut self, samples: &Samples<B>, rows: Rows<'_, B>, count: usize) -> Result<()> {
-        self.gradients(samples, rows, count)?;
+        let mut recording = std::mem::take(&mut self.recording);
+        let done = self.net.backend.sequence(&mut recording, || {
+            self.gradients(samples, rows, count)?;
+            self.update()
+        });
+        self.recording = recording;
+        done.map_err(|error| error.advise(|| "choose a smaller train.batch or smaller model.widths".into()))
+    }
+
+    fn update(&mut self) -> Result<()> {
         self.step += 1;
         let desc = Update {
             optimizer: self.optimizer,
@@ -220,6 +255,12 @@ impl<'b, B: Backend, R: Real> Trainer<'b, B, R> {
         self.step = step;
         Ok(())
     }
+}
+
+/// What a sample of a batch takes: the fields of all layers, and two gradients.
+fn bytes_per_sample<R: Real>(widths: &[usize]) -> usize {
+    let widest = widths[1..].iter().max().copied().unwrap_or(0);
+    size_of::<R>() * (widths[1..].iter().sum::<usize>() + 2 * widest) + size_of::<f64>()
 }
 
 /// Whether an optimiser keeps first and second moments.

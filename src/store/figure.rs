@@ -141,7 +141,7 @@ pub struct Provenance {
     pub commit: Option<String>,
     /// Processor or card.
     pub device: String,
-    /// `f32` or `f64`.
+    /// As in `--precision`.
     pub precision: String,
     /// Threads of the CPU.
     pub threads: usize,

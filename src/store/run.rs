@@ -31,7 +31,7 @@ pub struct Manifest {
     pub driver: Option<String>,
     /// Threads of the CPU.
     pub threads: usize,
-    /// `f32` or `f64`.
+    /// As in `--precision`.
     pub precision: String,
     /// Name of the data set.
     pub data: String,

@@ -147,7 +147,7 @@ pub struct TrainConfig {
     /// Passes over the data; excludes `steps`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epochs: Option<f64>,
-    /// "f32", or "f64" on the CPU.
+    /// "f32"; "f64" on the CPU; "tf32", "bf16" or "simt" on CUDA.
     pub precision: String,
 }
 

@@ -1,7 +1,7 @@
-//! What a run will take: operations, memory, and how fast this machine multiplies.
+//! What a run will take: operations, memory, and how fast a processor multiplies.
 
 use super::Config;
-use crate::backend::{Activation, Backend, Field, Input, Linear, Part, PartMut, cpu::Cpu};
+use crate::backend::{Backend, Choice, Field, Input, Job, Linear, Part, PartMut, with};
 use crate::{Error, Result};
 use std::time::Instant;
 
@@ -29,15 +29,16 @@ pub fn memory(config: &Config, samples: usize) -> f64 {
     data + word * (4.0 * weights + batch as f64 * (fields + 2.0 * widest) + 2.0 * used as f64 * widest)
 }
 
-/// Refuses a run (resolved) that needs more memory than the machine has, where the system tells how much.
+/// Refuses a run (resolved) that needs more memory than its processor has, where that is known.
 ///
 /// # Errors
 /// [`Error::Device`] with both numbers.
-pub fn check_memory(config: &Config, samples: usize) -> Result<()> {
+pub fn check_memory(choice: Choice, config: &Config, samples: usize) -> Result<()> {
     let needed = memory(config, samples);
-    match installed_memory() {
+    let card = choice.memory()?.map(|bytes| bytes as f64);
+    match card.or_else(installed_memory) {
         Some(installed) if needed > installed => Err(Error::Device(format!(
-            "{} takes {:.1} GB of memory and this machine has {:.1}; choose smaller model.widths or train.batch",
+            "{} takes {:.1} GB of memory and there are {:.1}; choose smaller model.widths or train.batch",
             config.spec().shape(),
             needed / 1e9,
             installed / 1e9
@@ -57,28 +58,32 @@ fn used(config: &Config, samples: usize) -> usize {
     if config.data.limit == 0 { samples } else { config.data.limit }
 }
 
-/// FLOP/s of this machine's matrix product on all threads, from a few milliseconds of it; a guess where even
-/// that fails.
-pub fn measured_speed() -> f64 {
-    let desc = Linear { rows: 2048, inputs: 512, outputs: 512 };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let measured = Cpu::new(threads).and_then(|cpu| {
-        cpu.install(|cpu| {
-            let x = vec![0.5f32; desc.rows * desc.inputs];
-            let weight = vec![0.25f32; desc.inputs * desc.outputs];
-            let mut z = vec![0f32; desc.rows * desc.outputs];
-            let mut best = f64::MAX;
-            for _ in 0..3 {
-                let field = Field { z: Part::new(&x, 0, x.len()), noise: None, norm: None };
-                let input = Input::Field { field, activation: Activation::Identity, dropout: None };
-                let len = z.len();
-                let clock = Instant::now();
-                let weight = Part::new(&weight, 0, weight.len());
-                cpu.linear(desc, &input, weight, None, PartMut::new(&mut z, 0, len), None)?;
-                best = best.min(clock.elapsed().as_secs_f64());
-            }
-            Ok(2.0 * (desc.rows * desc.inputs * desc.outputs) as f64 / best)
-        })
-    });
-    measured.unwrap_or(5e10)
+/// FLOP/s of a processor's matrix product, from a few milliseconds of it; a guess where even that fails.
+pub fn measured_speed(choice: Choice) -> f64 {
+    with(choice, Speed).unwrap_or(5e10)
+}
+
+struct Speed;
+
+impl Job for Speed {
+    type Output = f64;
+
+    fn run<B: Backend>(self, backend: &B) -> Result<f64> {
+        let desc = Linear { rows: 2048, inputs: 512, outputs: 512 };
+        let x = backend.upload(&vec![0.5f32; desc.rows * desc.inputs])?;
+        let weight = backend.upload(&vec![0.25f32; desc.inputs * desc.outputs])?;
+        let len = desc.rows * desc.outputs;
+        let mut z = backend.zeros::<f32>(len)?;
+        let mut best = f64::MAX;
+        for _ in 0..4 {
+            let field = Field { z: Part::new(&x, 0, desc.rows * desc.inputs), noise: None, norm: None };
+            let input = Input::plain(field);
+            let clock = Instant::now();
+            let weight = Part::new(&weight, 0, desc.inputs * desc.outputs);
+            backend.linear(desc, &input, weight, None, PartMut::new(&mut z, 0, len), None)?;
+            backend.download(Part::new(&z, 0, 1))?; // waits
+            best = best.min(clock.elapsed().as_secs_f64());
+        }
+        Ok(2.0 * (desc.rows * desc.inputs * desc.outputs) as f64 / best)
+    }
 }

@@ -187,6 +187,8 @@ int main(int count, char** arguments) {
     faults(a);
     right_code(a);
     selftest::models();
+    selftest::tiles();
+    selftest::matmul();
     selftest::driver();
     memory();
     printf("%u of the claims are wrong\n", selftest::wrong);

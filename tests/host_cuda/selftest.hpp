@@ -46,6 +46,8 @@ unsigned right_in(F right) {
 constexpr unsigned ALL = sizeof MODES / sizeof *MODES;
 
 void models();   // selftest_models.cpp
+void tiles();    // selftest_tiles.cpp
+void matmul();   // selftest_matmul.cpp
 void driver();   // selftest_driver.cpp
 
 }  // namespace selftest

@@ -10,9 +10,6 @@ use crate::backend::{
 };
 use crate::model::{BnMode, Evaluator, Net, Network, Samples, Start};
 
-/// Most bytes that z, z₀ and noisy parameters kept between passes may take, where there is a choice.
-const BUDGET: usize = 1 << 30;
-
 /// Amplitudes of one pass over all samples.
 pub(super) enum Amplitude<'a> {
     /// The same for every sample.
@@ -116,7 +113,8 @@ impl<'a, 'b, B: Backend, R: Real> Sweep<'a, 'b, B, R> {
             Space::Weight => (net.layout.params, largest, largest),
         };
         let row = spec.widths[1];
-        let budget = BUDGET / size_of::<R>();
+        // For z, z₀ and noisy parameters that are kept between passes.
+        let budget = backend.room() / size_of::<R>();
         let segment = if independent { (budget / (2 * row) / chunk).max(1) * chunk } else { len }.min(len);
         let held = if segment == len { (budget.saturating_sub(len * row)) / (len * row + params) } else { 1 };
         let draw = || {
@@ -164,7 +162,7 @@ impl<'a, 'b, B: Backend, R: Real> Sweep<'a, 'b, B, R> {
             self.hold_clean(first, rows)?;
             for (start, count) in chunks(rows, self.chunk) {
                 let start_at = Start::Field(rows_of(self.net, &self.clean, start, count), None);
-                self.evaluator.pass(&self.net.params, start_at, count, |_, _| Ok(()))?;
+                self.evaluator.forward(&self.net.params, start_at, count)?;
                 predict(self.net, &self.evaluator, &mut self.predicted, start, count)?;
             }
             predicted.extend(self.net.backend.download(Part::new(&self.predicted, 0, rows))?);
@@ -233,7 +231,7 @@ impl<'a, 'b, B: Backend, R: Real> Sweep<'a, 'b, B, R> {
                 amplitude: Part::new(&scratch.amplitude, start, count),
             };
             let start_at = Start::Field(rows_of(net, clean, start, count), Some(noise));
-            evaluator.pass(params, start_at, count, |_, _| Ok(()))?;
+            evaluator.forward(params, start_at, count)?;
             predict(net, evaluator, predicted, start, count)?;
         }
         Ok(())

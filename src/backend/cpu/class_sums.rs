@@ -87,10 +87,7 @@ pub(super) fn known_classes(
             if usize::from(label) < classes {
                 return Ok(label);
             }
-            Err(Error::Failed(format!(
-                "{op}: label {label} of sample {sample} is none of the network's {classes} classes; \
-                 use a data set with labels below {classes}"
-            )))
+            Err(check::unknown_class(op, label, sample, classes))
         })
         .collect()
 }

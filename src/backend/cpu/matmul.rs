@@ -37,6 +37,12 @@ impl<'a, R> Matrix<'a, R> {
     }
 }
 
+/// Has the crate read a right factor of contiguous rows where it lies. Left to itself, it copies it first for
+/// products of more than 48 rows.
+pub(super) fn read_in_place() {
+    gemm::set_lhs_packing_threshold_single_thread(usize::MAX);
+}
+
 /// What becomes of the values already in the output.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Existing {
@@ -62,7 +68,7 @@ pub(super) fn matmul<R: Real>(existing: Existing, out: &mut [R], a: Matrix<'_, R
 /// Columns of a panel of [`Packed`]: a tile of the crate's AVX-512 kernel.
 const PANEL: usize = 64;
 /// Lanes of a vector of f32, and a cache line of them.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 /// The right factor of many products in the order in which the kernels read it.
 ///
@@ -77,8 +83,6 @@ pub(super) struct Packed<R> {
 impl<R: Real> Packed<R> {
     /// Copies `b`, in parallel.
     pub(super) fn new(b: Matrix<'_, R>) -> Packed<R> {
-        // The crate would pack even contiguous panels for products of more than 48 rows.
-        gemm::set_lhs_packing_threshold_single_thread(usize::MAX);
         let (depth, cols) = (b.rows, b.cols);
         // A panel that is not whole vectors would be packed again: the last one overlaps the one before.
         let last = ((cols - 1) % PANEL + 1).next_multiple_of(LANES).min(cols);
@@ -111,6 +115,15 @@ impl<R: Real> Packed<R> {
             into_columns(existing, &mut out[first..], self.cols, a, b);
         }
     }
+}
+
+/// `out` [cols, rows] from `data` [rows, cols].
+pub(super) fn transpose<R: Real>(data: &[R], cols: usize, out: &mut [R], rows: usize) {
+    assert!(data.len() == rows * cols && out.len() == rows * cols, "{rows} x {cols} from {}", data.len());
+    simd(
+        #[inline(always)]
+        || pack_transposed(data, cols, out, rows),
+    );
 }
 
 /// Columns of `panel` [depth, width] from rows of `data` that lie `stride` apart.

@@ -9,6 +9,7 @@ mod add_scaled;
 mod batch_norm;
 mod class_sums;
 mod cut;
+mod forward;
 mod gram;
 mod linear;
 mod linear_backward;
@@ -41,6 +42,7 @@ impl Cpu {
             .num_threads(threads)
             .build()
             .map_err(|e| Error::Failed(format!("cannot start {threads} threads: {e}")))?;
+        matmul::read_in_place();
         Ok(Cpu { pool })
     }
 
@@ -77,9 +79,18 @@ impl Rows<'_, Cpu> {
 
 impl Backend for Cpu {
     type Buf<T: Element> = Vec<T>;
+    type Recording = (); // an operation costs nothing to begin
 
     fn name(&self) -> String {
         "cpu".into()
+    }
+
+    fn driver(&self) -> Option<String> {
+        None
+    }
+
+    fn precision<R: Real>(&self) -> &'static str {
+        R::NAME
     }
 
     fn threads(&self) -> usize {
@@ -90,8 +101,12 @@ impl Backend for Cpu {
         Ok(()) // f32 and f64, and there are no others
     }
 
-    fn chunk_rows(&self) -> usize {
+    fn chunk_rows(&self, _bytes: usize) -> usize {
         2048 // activations of a chunk stay in the last-level cache
+    }
+
+    fn room(&self) -> usize {
+        1 << 30
     }
 
     fn upload<T: Element>(&self, host: &[T]) -> Result<Vec<T>> {
@@ -116,6 +131,10 @@ impl Backend for Cpu {
         Ok(part.slice().to_vec())
     }
 
+    fn sequence(&self, (): &mut (), work: impl FnOnce() -> Result<()>) -> Result<()> {
+        work()
+    }
+
     fn linear<R: Real>(
         &self,
         desc: Linear,
@@ -126,6 +145,17 @@ impl Backend for Cpu {
         moments: Option<Moments<'_, Self, R>>,
     ) -> Result<()> {
         linear::linear(desc, input, weight, bias, z, moments)
+    }
+
+    fn forward<R: Real>(
+        &self,
+        desc: Forward,
+        input: &Input<'_, Self, R>,
+        layers: &[Layer<'_, Self, R>],
+        fields: &mut [Vec<R>; 2],
+        logits: PartMut<'_, Self, R>,
+    ) -> Result<()> {
+        forward::forward(desc, input, layers, fields, logits)
     }
 
     fn moments<R: Real>(

@@ -45,13 +45,7 @@ pub(super) fn rank_mass<R: Real>(
         )
         .flatten()
         .min();
-    match nan {
-        None => Ok(()),
-        Some(neuron) => Err(Error::Failed(format!(
-            "rank_mass: the local field of neuron {neuron} is NaN for some sample, so it has no rank; \
-             the network has diverged, look at an earlier snapshot"
-        ))),
-    }
+    nan.map_or(Ok(()), |neuron| Err(check::rank_of_nan(neuron)))
 }
 
 /// The samples sorted by class, so that a class is a run and no label is looked up per key.

@@ -2,8 +2,8 @@
 //!
 //! Every kernel takes one struct by value. Addresses are plain numbers, 0 where a part is absent.
 
-use super::Cuda;
-use crate::backend::{self as host, Activation, Element, Part, PartMut, Real};
+use super::{Buffer, Cuda};
+use crate::backend::{self as host, Activation, Element, Part, PartMut, Real, Span};
 use bytemuck::{Pod, Zeroable};
 
 /// An address on the card; 0 is null.
@@ -11,12 +11,22 @@ pub(super) type Address = u64;
 
 /// The first element of a part.
 pub(super) fn address<T: Element>(part: Part<'_, Cuda, T>) -> Address {
-    part.buf.address() + (part.span.start * size_of::<T>()) as u64
+    address_of(part.buf, part.span)
 }
 
 /// The first element of a part to be written.
 pub(super) fn address_mut<T: Element>(part: &PartMut<'_, Cuda, T>) -> Address {
-    part.buf.address() + (part.span.start * size_of::<T>()) as u64
+    address_of(part.buf, part.span)
+}
+
+/// The first element of a span.
+pub(super) fn address_of<T: Element>(buf: &Buffer<T>, span: Span) -> Address {
+    buf.address() + (span.start * size_of::<T>()) as u64
+}
+
+/// The first elements of mean and variance.
+pub(super) fn moments<R: Real>(moments: &host::Moments<'_, Cuda, R>) -> (Address, Address) {
+    (address_of(moments.buf, moments.mean), address_of(moments.buf, moments.var))
 }
 
 /// The number of `kernels/activation.cuh`.

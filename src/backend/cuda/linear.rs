@@ -1,17 +1,33 @@
-//! `kernels/linear.cu`
+//! `z = x Wᵀ + b` and the column moments of z: x and W as operands (`kernels/planes.cu`), their product with its
+//! epilogue (`kernels/matmul_*.cu`), the tiles' moments joined (`kernels/combine.cu`).
 
-use super::Cuda;
+use super::args::{address, address_mut, address_of};
+use super::matmul::TileSums;
+use super::{Cuda, combine, matmul, planes};
+use crate::Result;
 use crate::backend::*;
-use crate::{Error, Result};
 
 pub(super) fn linear<R: Real>(
-    _cuda: &Cuda,
-    _desc: Linear,
-    _input: &Input<'_, Cuda, R>,
-    _weight: Part<'_, Cuda, R>,
-    _bias: Option<Part<'_, Cuda, R>>,
-    _z: PartMut<'_, Cuda, R>,
-    _moments: Option<Moments<'_, Cuda, R>>,
+    cuda: &Cuda,
+    desc: Linear,
+    input: &Input<'_, Cuda, R>,
+    weight: Part<'_, Cuda, R>,
+    bias: Option<Part<'_, Cuda, R>>,
+    z: PartMut<'_, Cuda, R>,
+    moments: Option<Moments<'_, Cuda, R>>,
 ) -> Result<()> {
-    Err(Error::Failed("linear: not on CUDA yet".into()))
+    desc.check(input, &weight, &bias, &z, &moments)?;
+    let Linear { rows, inputs, outputs } = desc;
+    let weight = planes::of_weight(cuda, weight, outputs, inputs)?;
+    let x = planes::of_input(cuda, input, rows, inputs)?;
+    let tiles = moments.as_ref().map(|_| TileSums::new(cuda, rows, outputs)).transpose()?;
+    let (shape, bias) = ((rows, outputs, inputs), bias.map_or(0, address));
+    matmul::forward(cuda, (&x, &weight), shape, bias, address_mut(&z), tiles.as_ref())?;
+    match (moments, tiles) {
+        (Some(Moments { buf, mean, var }), Some(tiles)) => {
+            let to = (address_of(buf, mean), address_of(buf, var));
+            combine::moments(cuda, &tiles, (rows, outputs), to)
+        }
+        _ => Ok(()),
+    }
 }

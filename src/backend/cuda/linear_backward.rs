@@ -1,17 +1,43 @@
-//! `kernels/linear_backward.cu`
+//! Gradients of one layer: dz, x and W as operands (`kernels/planes.cu`), the two products with their epilogues
+//! (`kernels/matmul_*.cu`), column sums joined (`kernels/combine.cu`).
 
-use super::{Buffer, Cuda};
+use super::args::{self, address_of};
+use super::matmul::{TILE, TileSums};
+use super::{Buffer, Cuda, combine, matmul, planes};
+use crate::Result;
 use crate::backend::*;
-use crate::{Error, Result};
 
 pub(super) fn linear_backward<R: Real>(
-    _cuda: &Cuda,
-    _desc: LinearBackward,
-    _delta: &Delta<'_, Cuda, R>,
-    _input: &Input<'_, Cuda, R>,
-    _params: &Buffer<R>,
-    _grads: &mut Buffer<R>,
-    _below: Option<&mut Buffer<R>>,
+    cuda: &Cuda,
+    desc: LinearBackward,
+    delta: &Delta<'_, Cuda, R>,
+    input: &Input<'_, Cuda, R>,
+    params: &Buffer<R>,
+    grads: &mut Buffer<R>,
+    below: Option<&mut Buffer<R>>,
 ) -> Result<()> {
-    Err(Error::Failed("linear_backward: not on CUDA yet".into()))
+    desc.check::<Cuda, R>(delta, input, params, grads, below.as_deref())?;
+    let LinearBackward { rows, inputs, outputs, .. } = desc;
+
+    let bias = desc.bias.map(|at| Ok((at, cuda.scratch(rows.div_ceil(TILE) * outputs)?))).transpose()?;
+    let sums = bias.as_ref().map(|(_, sums)| sums);
+    let dz = planes::of_delta(cuda, delta, grads, (rows, outputs), sums)?;
+    if let Some((at, sums)) = bias {
+        combine::sum(cuda, &sums, (rows, outputs), address_of(grads, at))?;
+    }
+
+    if let Some(below) = below {
+        let weight = planes::of_weight(cuda, Part::at(params, desc.weight), outputs, inputs)?;
+        let tiles = desc.below_norm.map(|at| Ok((at, TileSums::new(cuda, rows, inputs)?))).transpose()?;
+        let (shape, input) = ((rows, inputs, outputs), args::Input::from(input));
+        let sums = tiles.as_ref().map(|(_, sums)| sums);
+        matmul::below(cuda, (&dz, &weight), shape, input, below.address(), sums)?;
+        if let Some((at, sums)) = tiles {
+            let to = (address_of(grads, at.beta), address_of(grads, at.gamma));
+            combine::sums(cuda, &sums, (rows, inputs), to)?;
+        }
+    }
+
+    let x = planes::of_input(cuda, input, rows, inputs)?;
+    matmul::weight(cuda, (&dz, &x), (outputs, inputs, rows), address_of(grads, desc.weight))
 }

@@ -11,20 +11,31 @@ mod args;
 mod batch_norm;
 mod buffer;
 mod class_sums;
+mod classes;
+mod combine;
 mod driver;
 mod gram;
 mod linear;
 mod linear_backward;
 mod loss;
+mod matmul;
 mod moments;
 mod normals;
+mod planes;
 mod predict;
+mod present;
 mod rank_mass;
+mod rank_sort;
+mod sequence;
 mod update;
 
 use super::*;
 pub use buffer::Buffer;
-use driver::{Device, Function, Grid};
+pub use driver::{Card, Counters, Missing};
+use driver::{Device, Driver, Function, Grid};
+pub use present::{card, cards, kernels, usable_card};
+pub use rank_mass::{RankMethod, RankPlan};
+pub use sequence::Recording;
 use std::any::TypeId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -34,9 +45,13 @@ mod images {
     include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
 }
 
+/// More samples at a time would not keep a card any busier.
+const MOST_ROWS: usize = 1 << 16;
+
 /// A card. Buffers are its memory.
 pub struct Cuda {
     device: Arc<Device>,
+    driver: String,
     precision: Precision,
     /// Kernels met so far, by entry.
     functions: Mutex<HashMap<&'static str, Function>>,
@@ -48,14 +63,14 @@ impl Cuda {
     /// # Errors
     /// [`Error::Device`] if this build has no kernels or the card cannot be used; the text says what to do.
     pub fn open(ordinal: u32, precision: Precision) -> Result<Cuda> {
-        if images::KERNELS.is_empty() {
-            return Err(Error::Device(
-                "cannot use a GPU: this build has no CUDA kernels, since no nvcc was found when it was built; \
-                 scripts/get-nvcc.sh installs one, then build again"
-                    .into(),
-            ));
-        }
-        Ok(Cuda { device: Arc::new(Device::open(ordinal)?), precision, functions: Mutex::default() })
+        let card = card(ordinal).map_err(Missing::error)?;
+        let driver = Driver::start().map_err(Missing::error)?.version();
+        Ok(Cuda { device: Arc::new(Device::open(card)?), driver, precision, functions: Mutex::default() })
+    }
+
+    /// What the card was asked to do since it was opened.
+    pub fn counters(&self) -> Counters {
+        self.device.counters()
     }
 
     /// Queues a kernel whose one parameter is `args`.
@@ -67,6 +82,11 @@ impl Cuda {
         let function = self.function(kernel)?;
         // SAFETY: the caller's promise. Buffers give their memory back to a pool of this same stream.
         unsafe { self.device.launch(function, grid, bytemuck::bytes_of(args)) }
+    }
+
+    /// Whether this build has the kernels of a file: some are for one architecture only.
+    fn has(&self, file: &str) -> bool {
+        images::KERNELS.iter().any(|&(stem, _)| stem == file)
     }
 
     /// The kernel, loaded when it is first met.
@@ -122,9 +142,18 @@ fn only_f32<R: Real>() -> Result<()> {
 
 impl Backend for Cuda {
     type Buf<T: Element> = Buffer<T>;
+    type Recording = Recording;
 
     fn name(&self) -> String {
         self.device.name.clone()
+    }
+
+    fn driver(&self) -> Option<String> {
+        Some(self.driver.clone())
+    }
+
+    fn precision<R: Real>(&self) -> &'static str {
+        self.precision.name()
     }
 
     fn threads(&self) -> usize {
@@ -135,8 +164,15 @@ impl Backend for Cuda {
         only_f32::<R>()
     }
 
-    fn chunk_rows(&self) -> usize {
-        60_000
+    /// Half of the free memory is left to what the operations need for themselves. A power of two, so that a little
+    /// more or less memory changes nothing; sums over samples depend on it in their last bits.
+    fn chunk_rows(&self, bytes: usize) -> usize {
+        let fit = self.device.free_memory().unwrap_or(0) / 2 / bytes.max(1);
+        1 << fit.clamp(1, MOST_ROWS).ilog2()
+    }
+
+    fn room(&self) -> usize {
+        self.device.free_memory().unwrap_or(0) / 4
     }
 
     fn upload<T: Element>(&self, host: &[T]) -> Result<Buffer<T>> {
@@ -166,6 +202,10 @@ impl Backend for Cuda {
         let offset = part.span.start * size_of::<T>();
         self.device.copy_out(part.buf.memory(), offset, bytemuck::cast_slice_mut(&mut host))?;
         Ok(host)
+    }
+
+    fn sequence(&self, recording: &mut Recording, work: impl FnOnce() -> Result<()>) -> Result<()> {
+        recording.run(&self.device, work)
     }
 
     fn linear<R: Real>(

@@ -39,7 +39,7 @@ pub struct Measurement<'a> {
     /// As the user says; else each analysis takes its own.
     pub split: Option<Which>,
     pub options: &'a Options,
-    /// `f32` or `f64`.
+    /// As in `--precision`.
     pub precision: &'a str,
     pub console: &'a Console,
 }
@@ -83,8 +83,8 @@ impl Measurement<'_> {
                 What::Lp => Ok(used.len), // the limit bounds the fit
                 _ => self.options.rows(used.len),
             })?;
-            let (name, device) = (&self.model.name, backend.name());
-            documents.push(Document::new(what.name(), name, rows, device, self.options, found));
+            let name = &self.model.name;
+            documents.push(Document::new::<B, R>(backend, what.name(), name, rows, self.options, found));
         }
         Ok(documents)
     }

@@ -126,7 +126,7 @@ impl What {
 
 impl Analyze {
     pub fn run(self, common: &Common) -> Result<()> {
-        let choice = common.choice()?;
+        let processor = common.processor()?;
         let console = common.console();
         self.check_outputs()?;
         let what = if self.what == What::All { What::EACH.to_vec() } else { vec![self.what] };
@@ -139,7 +139,7 @@ impl Analyze {
             needed => Splits::load(&common.source()?, &needed, &console)?,
         };
         models.iter().try_for_each(|model| splits.check(model))?;
-        console.say(&common.device_line());
+        console.say(&processor.line);
 
         let options = self.details.options(self.measuring.options(common.seed));
         let mut found = Vec::new();
@@ -154,7 +154,7 @@ impl Analyze {
                 precision,
                 console: &console,
             };
-            found.push(with(choice, measurement)?);
+            found.push(with(processor.choice, measurement)?);
         }
         console.end();
         self.show(&what, &found)

@@ -1,6 +1,7 @@
 //! What a configuration leaves open, filled; and every value checked.
 
 use super::{Config, MomentumConfig, OptimizerKind, Order};
+use crate::backend::PRECISIONS;
 use crate::model::RngKind;
 use crate::{Error, Result};
 
@@ -107,9 +108,9 @@ impl Config {
         if self.probe.trials == 0 {
             return usage("probe.trials", "0 trials");
         }
-        if !["f32", "f64"].contains(&self.train.precision.as_str()) {
-            let wanted = &self.train.precision;
-            return usage("train.precision", format!("'{wanted}' is not offered by the CPU; use f32 or f64"));
+        if !PRECISIONS.contains(&self.train.precision.as_str()) {
+            let known = PRECISIONS.join(", ");
+            return usage("train.precision", format!("'{}' is none of {known}", self.train.precision));
         }
         self.input()?;
         self.probe.schedule.per_decade()?;

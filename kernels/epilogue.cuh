@@ -1,0 +1,258 @@
+// epilogue.cuh -- what every matrix product does with its finished 128 x 128 tile, while it is in registers.
+//
+// Eight warps hold a tile in the fragments of mma.m16n8, to which those of wgmma are equal warp by warp: lane l has
+// rows l/4 and l/4 + 8 and columns l%4*2 and l%4*2 + 1 of each 16 x 8. A warp's M16 x N8 fragments are
+// sum[m16][n8][4], and the warps stand beside each other before they stand below each other: 16 x 128 each with
+// <1, 16>, 64 x 32 with <4, 4>. Barrier::sync() is a barrier of the eight warps.
+//
+// Sums over rows are taken in a fixed order: in a lane by rows, over the lanes by a butterfly, then warp by warp in f64.
+#pragma once
+#include "matmul.cuh"
+
+struct WholeBlock {
+    static __device__ __forceinline__ void sync() { __syncthreads(); }
+};
+
+// Where a lane stands in the tile that begins at row m0, column n0.
+template <int M16, int N8>
+struct Place {
+    static constexpr unsigned BESIDE = TILE / (8 * N8), BELOW_EACH_OTHER = TILE / (16 * M16);
+    unsigned thread, warp_row, first_column, row, column;   // row, column: of the lane's first element in out
+    unsigned m0, n0;
+
+    __device__ __forceinline__ Place(unsigned thread, unsigned m0, unsigned n0)
+        : thread(thread), warp_row(thread / WARP / BESIDE), first_column(thread / WARP % BESIDE * 8 * N8),
+          row(m0 + warp_row * 16 * M16 + thread % WARP / 4), column(n0 + first_column + thread % 4 * 2), m0(m0),
+          n0(n0) {}
+};
+
+// Floats of shared memory that finish() needs for itself.
+template <int M16>
+constexpr unsigned EPILOGUE_FLOATS = (2 * TILE / (16 * M16) + 1) * TILE;
+
+// The operands' inverse scales in two factors of about the same size: with one alone, what is multiplied first could
+// overflow or vanish although the result does not.
+struct Alpha {
+    float first, second;
+
+    __device__ __forceinline__ explicit Alpha(const Matmul& a) {
+        const double product =
+            double(a.a.inv_scale ? *a.a.inv_scale : 1.0f) * double(a.b.inv_scale ? *a.b.inv_scale : 1.0f);
+        const int exponent = int(uint64_t(__double_as_longlong(product)) >> 52 & 2047) - 1023;
+        const int half = max(-126, min(126, exponent / 2));
+        first = float(product * __longlong_as_double(int64_t(1023 - half) << 52));
+        second = __uint_as_float(unsigned(127 + half) << 23);
+    }
+    __device__ __forceinline__ float of(float sum) const { return sum * first * second; }
+};
+
+// The lane's two neighbouring elements of a row, those that exist.
+__device__ __forceinline__ void store_pair(const Matmul& a, float* row, unsigned column, bool aligned, float x,
+                                           float y) {
+    if (aligned && column + 1 < a.n) {
+        *reinterpret_cast<float2*>(row + column) = make_float2(x, y);
+    } else {
+        if (column < a.n) row[column] = x;
+        if (column + 1 < a.n) row[column + 1] = y;
+    }
+}
+
+__device__ __forceinline__ bool pairs_aligned(const Matmul& a) {
+    return a.ldo % 2 == 0 && reinterpret_cast<uintptr_t>(a.out) % sizeof(float2) == 0;
+}
+
+// Lanes whose bit is set keep the upper half of v, the others the lower half, each with its partner's half added.
+template <int HALF, int N>
+__device__ __forceinline__ void fold(float (&v)[N], unsigned bit) {
+    const bool upper = threadIdx.x & bit;
+#pragma unroll
+    for (int i = 0; i < HALF; ++i) {
+        const float keep = upper ? v[HALF + i] : v[i], send = upper ? v[i] : v[HALF + i];
+        v[i] = keep + __shfl_xor_sync(FULL_WARP, send, bit);
+    }
+}
+
+// v [n8][2] of every lane, summed over the warp's rows, to partial[warp_row][column].
+template <int M16, int N8>
+__device__ __forceinline__ void warp_columns(float (&v)[2 * N8], float* partial, const Place<M16, N8>& at) {
+    fold<N8>(v, 4);
+    fold<N8 / 2>(v, 8);
+    fold<N8 / 4>(v, 16);
+    const unsigned lane = at.thread % WARP;
+    const unsigned first = (lane >> 2 & 1) * N8 + (lane >> 3 & 1) * (N8 / 2) + (lane >> 4) * (N8 / 4);
+    float* to = partial + at.warp_row * TILE + at.first_column + lane % 4 * 2;
+#pragma unroll
+    for (unsigned i = 0; i < N8 / 4; ++i) to[(first + i) / 2 * 8 + (first + i) % 2] = v[i];
+}
+
+// The sum over the warps below each other, of the tile's column `column`.
+template <int M16>
+__device__ __forceinline__ double join_warps(const float* partial, unsigned column) {
+    double sum = 0.0;
+#pragma unroll
+    for (unsigned warp = 0; warp < TILE / (16 * M16); ++warp) sum += partial[warp * TILE + column];
+    return sum;
+}
+
+// The columns' sums of term(element, column) over the warp's rows that exist, to partial.
+template <int M16, int N8, class Term>
+__device__ __forceinline__ void sum_columns(const float (&z)[64], const Matmul& a, float* partial,
+                                            const Place<M16, N8>& at, const Term& term) {
+    float v[2 * N8];
+#pragma unroll
+    for (int c = 0; c < 2 * N8; ++c) {
+        v[c] = 0.0f;
+#pragma unroll
+        for (int i = 0; i < 2 * M16; ++i)
+            if (at.row + 8 * i < a.m) v[c] += term(z[((i / 2) * N8 + c / 2) * 4 + i % 2 * 2 + c % 2], c / 2 * 8 + c % 2);
+    }
+    warp_columns<M16, N8>(v, partial, at);
+}
+
+// Mean of each column of the tile and the sum of squared deviations from it. Deviations are taken from the mean rounded
+// to f32; what they add up to tells what that has lost.
+template <int M16, int N8, class Barrier>
+__device__ __forceinline__ void tile_moments(const float (&z)[64], const Matmul& a, float* shared,
+                                             const Place<M16, N8>& at) {
+    float *partial = shared, *partial_squares = partial + Place<M16, N8>::BELOW_EACH_OTHER * TILE;
+    float* means = partial_squares + Place<M16, N8>::BELOW_EACH_OTHER * TILE;
+    const double rows = min(TILE, a.m - at.m0);
+
+    sum_columns<M16, N8>(z, a, partial, at, [](float z, unsigned) { return z; });
+    Barrier::sync();
+    if (at.thread < TILE) means[at.thread] = float(join_warps<M16>(partial, at.thread) / rows);
+    Barrier::sync();
+    const float* mean = means + at.first_column + at.thread % 4 * 2;
+    sum_columns<M16, N8>(z, a, partial, at, [=](float z, unsigned column) { return z - mean[column]; });
+    sum_columns<M16, N8>(z, a, partial_squares, at, [=](float z, unsigned column) {
+        const float off = z - mean[column];
+        return off * off;
+    });
+    Barrier::sync();
+    if (at.thread < TILE && at.n0 + at.thread < a.n) {
+        const size_t to = size_t(at.m0 / TILE) * a.n + at.n0 + at.thread;
+        const double lost = join_warps<M16>(partial, at.thread) / rows;
+        a.first[to] = means[at.thread] + lost;
+        a.second[to] = join_warps<M16>(partial_squares, at.thread) - rows * lost * lost;
+    }
+    Barrier::sync();   // the next tile's sums must not come before these are read
+}
+
+// out = alpha sum + bias, and the moments of its columns.
+template <int M16, int N8, class Barrier>
+__device__ __forceinline__ void finish_forward(float (&sum)[64], const Matmul& a, float* shared,
+                                               const Place<M16, N8>& at) {
+    const Alpha alpha(a);
+    const bool aligned = pairs_aligned(a);
+#pragma unroll
+    for (int j = 0; j < N8; ++j) {
+        const unsigned column = at.column + 8 * j;
+        const float bias0 = a.bias && column < a.n ? a.bias[column] : 0.0f;
+        const float bias1 = a.bias && column + 1 < a.n ? a.bias[column + 1] : 0.0f;
+#pragma unroll
+        for (int i = 0; i < 2 * M16; ++i) {
+            float& x = sum[((i / 2) * N8 + j) * 4 + i % 2 * 2];
+            float& y = sum[((i / 2) * N8 + j) * 4 + i % 2 * 2 + 1];
+            x = alpha.of(x) + bias0;
+            y = alpha.of(y) + bias1;
+            const unsigned row = at.row + 8 * i;
+            if (row < a.m) store_pair(a, a.out + size_t(row) * a.ldo, column, aligned, x, y);
+        }
+    }
+    if (a.first) tile_moments<M16, N8, Barrier>(sum, a, shared, at);
+}
+
+// g = alpha sum f'(h) dropout of the layer below, for one element; `standard` becomes its x-hat.
+__device__ __forceinline__ float through_activation(const Matmul& a, float g, size_t row, unsigned column,
+                                                    float& standard) {
+    standard = 0.0f;
+    if (a.input.pixels) return g;
+    standard = standardised(a.input.field, row, column, a.n);
+    g = g * slope(a.input.activation, affine(a.input.field.norm, standard, column));
+    // Not g times the factor: a dropped NaN or infinity is 0, as on the CPU.
+    const float factor = dropout_factor(a.input.dropout, row, column);
+    return factor == 0.0f ? 0.0f : g * factor;
+}
+
+// out = g, and the sums of g and g x-hat over the tile's rows.
+//
+// Registers have no index, and one copy of f' for each of them would be a large program: instead the fragments move
+// up by one column of fragments at a time, and the first column is worked on.
+template <int M16, int N8, class Barrier>
+__device__ __forceinline__ void finish_below(float (&sum)[64], const Matmul& a, float* shared,
+                                             const Place<M16, N8>& at) {
+    const Alpha alpha(a);
+    const bool aligned = pairs_aligned(a);
+    float *partial = shared, *partial_standard = partial + Place<M16, N8>::BELOW_EACH_OTHER * TILE;
+    const unsigned lane = at.thread % WARP;
+#pragma unroll 1
+    for (unsigned j = 0; j < N8; ++j) {
+        const unsigned column = at.column + 8 * j;
+        float v[4] = {0.0f, 0.0f, 0.0f, 0.0f};   // [g, g x-hat][column]
+#pragma unroll
+        for (int i = 0; i < 2 * M16; ++i) {
+            const unsigned row = at.row + 8 * i;
+            float g[2] = {0.0f, 0.0f};
+#pragma unroll
+            for (int c = 0; c < 2; ++c) {
+                if (row >= a.m || column + c >= a.n) continue;
+                float standard;
+                g[c] = alpha.of(sum[(i / 2) * N8 * 4 + i % 2 * 2 + c]);
+                g[c] = through_activation(a, g[c], row, column + c, standard);
+                v[c] += g[c];
+                v[2 + c] = fmaf(g[c], standard, v[2 + c]);
+            }
+            if (row < a.m) store_pair(a, a.out + size_t(row) * a.ldo, column, aligned, g[0], g[1]);
+        }
+        if (a.first) {
+            fold<2>(v, 4);
+            fold<1>(v, 8);
+            v[0] += __shfl_xor_sync(FULL_WARP, v[0], 16);
+            float* to = lane & 4 ? partial_standard : partial;
+            if (lane < 16) to[at.warp_row * TILE + at.first_column + 8 * j + lane % 4 * 2 + (lane >> 3 & 1)] = v[0];
+        }
+#pragma unroll
+        for (int i = 0; i < 4 * M16 * N8; ++i)
+            if (i / 4 % N8 + 1 < N8) sum[i] = sum[i + 4];
+    }
+    if (!a.first) return;
+    Barrier::sync();
+    if (at.thread < TILE && at.n0 + at.thread < a.n) {
+        const size_t to = size_t(at.m0 / TILE) * a.n + at.n0 + at.thread;
+        a.first[to] = join_warps<M16>(partial, at.thread);
+        a.second[to] = join_warps<M16>(partial_standard, at.thread);
+    }
+    Barrier::sync();   // the next tile's sums must not come before these are read
+}
+
+// out[split] = alpha sum.
+template <int M16, int N8>
+__device__ __forceinline__ void finish_weight(const float (&sum)[64], const Matmul& a, unsigned split,
+                                              const Place<M16, N8>& at) {
+    const Alpha alpha(a);
+    const bool aligned = pairs_aligned(a);
+#pragma unroll
+    for (int i = 0; i < 2 * M16; ++i) {
+        const unsigned row = at.row + 8 * i;
+        if (row >= a.m) continue;
+        float* to = a.out + (size_t(split) * a.m + row) * a.ldo;
+#pragma unroll
+        for (int j = 0; j < N8; ++j) {
+            const float* pair = sum + ((i / 2) * N8 + j) * 4 + i % 2 * 2;
+            store_pair(a, to, at.column + 8 * j, aligned, alpha.of(pair[0]), alpha.of(pair[1]));
+        }
+    }
+}
+
+// Everything that is left to do for the tile at row m0, column n0. `thread` counts the 256 threads of the eight
+// warps; `shared` has EPILOGUE_FLOATS<M16> floats, which nothing else may still be using. Afterwards `sum` is
+// undefined, and the caller's next call needs no barrier before it.
+template <Product PRODUCT, int M16, int N8, class Barrier>
+__device__ __forceinline__ void finish(float (&sum)[64], const Matmul& a, unsigned m0, unsigned n0, unsigned split,
+                                       unsigned thread, float* shared) {
+    static_assert(M16 * N8 == 16 && N8 >= 4, "eight warps make a tile");
+    const Place<M16, N8> at(thread, m0, n0);
+    if constexpr (PRODUCT == FORWARD) finish_forward<M16, N8, Barrier>(sum, a, shared, at);
+    else if constexpr (PRODUCT == BELOW) finish_below<M16, N8, Barrier>(sum, a, shared, at);
+    else finish_weight<M16, N8>(sum, a, split, at);
+}

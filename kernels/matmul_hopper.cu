@@ -1,0 +1,265 @@
+// archs: 90a
+// matmul_hopper.cu -- the three matrix products of a layer on the tensor cores of compute capability 9.0.
+//
+//   FORWARD, BELOW, WEIGHT as in matmul.cuh, each with its epilogue (epilogue.cuh)
+//   hopper_PRODUCT_PQ has P planes of fp16 in a and Q in b, hopper_PRODUCT_bf16 one plane of bf16 in each:
+//   a b = (a.high b.low + a.low b.high) + a.high b.high, of which those are left out that have no plane
+//
+// Shapes    a, b: planes, matmul.cuh, and their tensor maps; out [splits][m][ldo]
+// Aliasing  out may not overlap anything
+// Launch    384 threads and HOPPER_SHARED bytes of shared memory; at most as many blocks as there are tiles times splits. A
+//           block makes one tile after the other. Warpgroup 0 copies, 1 and 2 multiply: 64 x 128 of a tile each
+// Domain    m, n, k >= 1; pitches and plane strides that are multiples of 8, data aligned to 16 bytes. What lies
+//           beyond an operand's columns is not read
+// Repeats   the same bits whatever the number of blocks: each element is summed in the order of k, split by split.
+//           Tensor cores round their sums toward zero or nearly so: every 64 of k they are added to one in f32
+// Cost      2 m n k operations a product of planes; reads (a once per 128 columns of out, b once per 128 rows) 2 bytes
+//           a plane and element, writes 4 an element of out: bound by arithmetic for k >= 512
+// Rust      src/backend/cuda/matmul/hopper.rs
+// Test      tests/linear.rs
+// Test      tests/linear_backward.rs
+#include "matmul_hopper.cuh"
+#include "wgmma.cuh"
+
+constexpr unsigned GROUP = 128, CONSUMERS = 2 * GROUP;   // threads
+
+// The barrier of the warpgroups that multiply.
+struct Consumers {
+    static __device__ __forceinline__ void sync() { bar_sync(1, CONSUMERS); }
+};
+
+template <Product PRODUCT_, unsigned A_PLANES_, unsigned B_PLANES_, Number NUMBER_>
+struct Plan {
+    static constexpr Product PRODUCT = PRODUCT_;
+    static constexpr Number NUMBER = NUMBER_;
+    static constexpr unsigned A_PLANES = A_PLANES_, B_PLANES = B_PLANES_;
+    static constexpr bool A_MN = PRODUCT == WEIGHT, B_MN = PRODUCT != FORWARD;
+    using A = WgmmaTile<A_MN, A_PLANES>;
+    using B = WgmmaTile<B_MN, B_PLANES>;
+    static constexpr unsigned STAGE = A::BYTES + B::BYTES, STAGES = HOPPER_STAGES / STAGE;
+    static_assert(STAGES >= 3 && STAGES <= MOST_STAGES);
+};
+
+// Steps of a tile's contraction: a stage each, and at its end the tensor-core sum is added to the one in f32.
+__device__ __forceinline__ unsigned steps_of(const Tile& tile) {
+    return (tile.k_end - tile.k_begin + WGMMA_DEPTH - 1) / WGMMA_DEPTH;
+}
+
+__device__ __forceinline__ unsigned tiles_of(const Matmul& m) {
+    return (m.m + TILE - 1) / TILE * ((m.n + TILE - 1) / TILE) * m.splits;
+}
+
+// A place in the ring of stages, and the parity of the phases that its barriers are in.
+template <unsigned STAGES>
+struct Ring {
+    uint8_t* smem;
+    unsigned stage, parity;
+
+    __device__ __forceinline__ Ring(uint8_t* smem, unsigned parity) : smem(smem), stage(0), parity(parity) {}
+    __device__ __forceinline__ uint64_t* full() const {
+        return reinterpret_cast<uint64_t*>(smem + HOPPER_STAGES) + stage;
+    }
+    __device__ __forceinline__ uint64_t* empty(unsigned of) const {
+        return reinterpret_cast<uint64_t*>(smem + HOPPER_STAGES) + MOST_STAGES + of;
+    }
+    __device__ __forceinline__ void advance() {
+        if (++stage == STAGES) {
+            stage = 0;
+            parity ^= 1;
+        }
+    }
+};
+
+// One thread: fills stage after stage, as they become empty.
+template <class P>
+__device__ __forceinline__ void produce(const HopperMatmul& g, uint8_t* smem) {
+    tma_prefetch(&g.a);
+    tma_prefetch(&g.b);
+    Ring<P::STAGES> ring(smem, 1);   // at first every stage is empty
+    const unsigned tiles = tiles_of(g.m);
+    for (unsigned t = blockIdx.x; t < tiles; t += gridDim.x) {
+        const Tile tile(g.m, t);
+        for (unsigned k = tile.k_begin; k < tile.k_end; k += WGMMA_DEPTH, ring.advance()) {
+            mbar_wait(ring.empty(ring.stage), ring.parity);
+            mbar_expect_tx(ring.full(), P::STAGE);
+            uint8_t* to = smem + ring.stage * P::STAGE;
+#pragma unroll
+            for (unsigned i = 0; i < P::A::COPIES; ++i)
+                tma_load_3d(to + i * P::A::COPY, &g.a, int(P::A::box_column(tile.m0, k, i)),
+                            int(P::A::box_row(tile.m0, k)), 0, ring.full());
+#pragma unroll
+            for (unsigned i = 0; i < P::B::COPIES; ++i)
+                tma_load_3d(to + P::A::BYTES + i * P::B::COPY, &g.b, int(P::B::box_column(tile.n0, k, i)),
+                            int(P::B::box_row(tile.n0, k)), 0, ring.full());
+        }
+    }
+}
+
+template <class P, int ADD>
+__device__ __forceinline__ void multiply(float (&d)[64], uint32_t a, unsigned a_plane, uint32_t b, unsigned b_plane,
+                                         unsigned step) {
+    const uint64_t a_tile = P::A::descriptor(a, a_plane, step), b_tile = P::B::descriptor(b, b_plane, step);
+    if constexpr (P::NUMBER == Number::FP16) wgmma_f16_m64n128k16<P::A_MN, P::B_MN, ADD>(d, a_tile, b_tile);
+    else wgmma_bf16_m64n128k16<P::A_MN, P::B_MN, ADD>(d, a_tile, b_tile);
+}
+
+// d = the products of one stage. The small terms of the whole depth come first: as long as the sum is small, what its
+// rounding loses is small too.
+template <class P>
+__device__ __forceinline__ void multiply_stage(float (&d)[64], uint32_t a, uint32_t b) {
+    constexpr bool A_LOW = P::A_PLANES == 2, B_LOW = P::B_PLANES == 2;
+#pragma unroll
+    for (unsigned step = 0; step < WGMMA_DEPTH / 16; ++step) {
+        if constexpr (B_LOW) {
+            if (step == 0) multiply<P, 0>(d, a, 0, b, 1, step);
+            else multiply<P, 1>(d, a, 0, b, 1, step);
+        }
+        if constexpr (A_LOW) {
+            if (step == 0 && !B_LOW) multiply<P, 0>(d, a, 1, b, 0, step);
+            else multiply<P, 1>(d, a, 1, b, 0, step);
+        }
+    }
+#pragma unroll
+    for (unsigned step = 0; step < WGMMA_DEPTH / 16; ++step) {
+        if (step == 0 && !A_LOW && !B_LOW) multiply<P, 0>(d, a, 0, b, 0, step);
+        else multiply<P, 1>(d, a, 0, b, 0, step);
+    }
+}
+
+// A warpgroup that multiplies. Two tensor-core sums take turns: while the products of one step run into the one, the
+// other is added to the sum of the tile in f32.
+//
+// The compiler keeps products asynchronous only as long as it sees that nobody touches their sums meanwhile: no
+// branches of which one has products under way and the other has not, and fences for the registers where it would
+// move reads and writes of sums across.
+template <class P>
+struct Consumer {
+    Ring<P::STAGES> ring;
+    unsigned held;        // the stage that the newest products are reading
+    unsigned first_row;   // of the warpgroup in a, in bytes
+
+    __device__ __forceinline__ Consumer(uint8_t* smem, unsigned warpgroup)
+        : ring(smem, 0), held(0), first_row(warpgroup * P::A::HALF) {}
+
+    // Nobody reads stage `held` any more. Each warp says so for itself: the four do not finish together.
+    __device__ __forceinline__ void release() {
+        if (threadIdx.x % WARP == 0) mbar_arrive(ring.empty(held));
+    }
+
+    // Begins the products of the next step into `into`. If there were others before, waits for these, which are in
+    // `from`, and adds them to `sum`.
+    template <bool OTHERS>
+    __device__ __forceinline__ void step(float (&into)[64], float (&from)[64], float (&sum)[64]) {
+        mbar_wait(ring.full(), ring.parity);
+        const uint32_t stage = smem_u32(ring.smem) + ring.stage * P::STAGE;
+        reg_fence(into);
+        wgmma_fence();
+        multiply_stage<P>(into, P::A::base(stage + first_row), P::B::base(stage + P::A::BYTES));
+        wgmma_commit();
+        if constexpr (OTHERS) {
+            wgmma_wait<1>();
+            take(from, sum);
+        }
+        held = ring.stage;
+        ring.advance();
+    }
+
+    // `from` is complete: adds it to `sum`.
+    __device__ __forceinline__ void take(float (&from)[64], float (&sum)[64]) {
+        release();
+        reg_fence(from);
+#pragma unroll
+        for (int i = 0; i < 64; ++i) sum[i] += from[i];
+        reg_fence(sum);
+    }
+
+    // Waits for the last products of a tile.
+    __device__ __forceinline__ void last(float (&from)[64], float (&sum)[64]) {
+        wgmma_wait<0>();
+        take(from, sum);
+    }
+
+    // After code that lanes may have left by different ways: the compiler shall know that these are the same in all.
+    __device__ __forceinline__ void reunite() {
+        __syncwarp();
+        ring.stage = __shfl_sync(FULL_WARP, ring.stage, 0);
+        ring.parity = __shfl_sync(FULL_WARP, ring.parity, 0);
+        held = __shfl_sync(FULL_WARP, held, 0);
+    }
+};
+
+template <class P>
+__device__ __forceinline__ void consume(const Matmul& m, uint8_t* smem, unsigned warpgroup) {
+    Consumer<P> consumer(smem, warpgroup);
+    float* shared = reinterpret_cast<float*>(smem + HOPPER_STAGES + HOPPER_BARRIERS);
+    auto finish_tile = [&](float (&sum)[64], unsigned t) {
+        const Tile tile(m, t);
+        finish<P::PRODUCT, 1, 16, Consumers>(sum, m, tile.m0, tile.n0, tile.split, threadIdx.x - GROUP, shared);
+    };
+    float even[64], odd[64], sum[64];
+    const unsigned tiles = tiles_of(m);
+    unsigned t = blockIdx.x;
+    consumer.template step<false>(even, odd, sum);
+    for (;;) {
+#pragma unroll
+        for (int i = 0; i < 64; ++i) sum[i] = 0.0f;
+        const unsigned steps = steps_of(Tile(m, t));
+        unsigned begun = 1;
+        for (; begun + 1 < steps; begun += 2) {
+            consumer.template step<true>(odd, even, sum);
+            consumer.template step<true>(even, odd, sum);
+        }
+        if (begun < steps) {
+            consumer.template step<true>(odd, even, sum);
+            consumer.last(odd, sum);
+        } else {
+            consumer.last(even, sum);
+        }
+        const unsigned done = t;
+        t += gridDim.x;
+        if (t >= tiles) break;
+        consumer.template step<false>(even, odd, sum);   // which runs behind the epilogue
+        finish_tile(sum, done);
+        consumer.reunite();
+    }
+    finish_tile(sum, t - gridDim.x);
+}
+
+template <class P>
+__device__ __forceinline__ void matmul_hopper(const HopperMatmul& g) {
+    extern __shared__ __align__(1024) uint8_t smem[];
+    if (threadIdx.x == 0) {
+        const Ring<P::STAGES> ring(smem, 0);
+        for (unsigned i = 0; i < P::STAGES; ++i) {
+            mbar_init(ring.full() + i, 1);
+            mbar_init(ring.empty(i), CONSUMERS / WARP);
+        }
+        mbar_init_fence();
+    }
+    __syncthreads();
+    const unsigned warpgroup = __shfl_sync(FULL_WARP, threadIdx.x / GROUP, 0);
+    // 65,536 registers in all: 168 a thread at first, then 24 for a group and 240 for two.
+    if (warpgroup == 0) {
+        reg_dec<24>();
+        if (threadIdx.x == 0) produce<P>(g, smem);
+    } else {
+        reg_inc<240>();
+        consume<P>(g.m, smem, warpgroup - 1);
+    }
+}
+
+#define ENTRY(name, product, a_planes, b_planes, number)                                                             \
+    extern "C" __global__ void __launch_bounds__(384, 1) name(const __grid_constant__ HopperMatmul g) {              \
+        matmul_hopper<Plan<product, a_planes, b_planes, Number::number>>(g);                                         \
+    }
+ENTRY(hopper_forward_22, FORWARD, 2, 2, FP16)
+ENTRY(hopper_forward_12, FORWARD, 1, 2, FP16)
+ENTRY(hopper_forward_11, FORWARD, 1, 1, FP16)
+ENTRY(hopper_forward_bf16, FORWARD, 1, 1, BF16)
+ENTRY(hopper_below_22, BELOW, 2, 2, FP16)
+ENTRY(hopper_below_11, BELOW, 1, 1, FP16)
+ENTRY(hopper_below_bf16, BELOW, 1, 1, BF16)
+ENTRY(hopper_weight_22, WEIGHT, 2, 2, FP16)
+ENTRY(hopper_weight_21, WEIGHT, 2, 1, FP16)
+ENTRY(hopper_weight_11, WEIGHT, 1, 1, FP16)
+ENTRY(hopper_weight_bf16, WEIGHT, 1, 1, BF16)

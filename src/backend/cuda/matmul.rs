@@ -1,0 +1,206 @@
+//! The matrix products of a layer: `kernels/matmul_*.cu`.
+
+use super::args::{self, Address};
+use super::driver::Grid;
+use super::planes::Planes;
+use super::{Buffer, Cuda, Kernel, combine};
+use crate::Result;
+use crate::backend::Precision;
+use bytemuck::{Pod, Zeroable};
+
+/// The kernel of a family for operands of so many planes each.
+macro_rules! tensor_core_entry {
+    ($family:literal, $product:expr, $precision:expr, $planes:expr) => {
+        match ($product, $precision, $planes) {
+            (Product::Forward, Precision::Bf16, _) => concat!($family, "_forward_bf16"),
+            (Product::Forward, _, (1, 1)) => concat!($family, "_forward_11"),
+            (Product::Forward, _, (1, _)) => concat!($family, "_forward_12"),
+            (Product::Forward, ..) => concat!($family, "_forward_22"),
+            (Product::Below, Precision::Bf16, _) => concat!($family, "_below_bf16"),
+            (Product::Below, _, (1, _)) => concat!($family, "_below_11"),
+            (Product::Below, ..) => concat!($family, "_below_22"),
+            (Product::Weight, Precision::Bf16, _) => concat!($family, "_weight_bf16"),
+            (Product::Weight, _, (1, _)) => concat!($family, "_weight_11"),
+            (Product::Weight, _, (_, 1)) => concat!($family, "_weight_21"),
+            (Product::Weight, ..) => concat!($family, "_weight_22"),
+        }
+    };
+}
+
+mod hopper;
+
+/// Rows and columns of a tile of the result.
+pub(super) const TILE: usize = 128;
+
+/// Tiles, splits included, that are wanted of a product with a long contraction: two for each multiprocessor of a
+/// large card. No card's own number, so that the bits are the same on all.
+const WANTED_TILES: usize = 264;
+/// The contraction is not split finer.
+const LEAST_SPLIT: usize = 256;
+/// Length of a split: a multiple of this.
+const SPLIT_STEP: usize = 64;
+
+/// `Operand` of `kernels/matmul.cuh`.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct Operand {
+    pub data: Address,
+    pub inv_scale: Address,
+    pub plane_stride: u64,
+    pub pitch: u32,
+    pub planes: u32,
+}
+
+/// `Matmul` of `kernels/matmul.cuh`.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct Matmul {
+    a: Operand,
+    b: Operand,
+    out: Address,
+    m: u32,
+    n: u32,
+    k: u32,
+    ldo: u32,
+    splits: u32,
+    k_per_split: u32,
+    bias: Address,
+    first: Address,
+    second: Address,
+    input: args::Input,
+}
+
+/// Two sums over the rows of each tile, for each column.
+pub(super) struct TileSums {
+    pub first: Buffer<f64>,
+    pub second: Buffer<f64>,
+}
+
+impl TileSums {
+    /// For a result of [rows, columns].
+    pub fn new(cuda: &Cuda, rows: usize, columns: usize) -> Result<TileSums> {
+        let len = rows.div_ceil(TILE) * columns;
+        Ok(TileSums { first: cuda.scratch(len)?, second: cuda.scratch(len)? })
+    }
+}
+
+/// `out [m, n] = a bᵀ + bias`, contracted over k; `sums` become the mean of each tile's column and the sum of squared
+/// deviations from it.
+pub(super) fn forward(
+    cuda: &Cuda,
+    (a, b): (&Planes, &Planes),
+    (m, n, k): (usize, usize, usize),
+    bias: Address,
+    out: Address,
+    sums: Option<&TileSums>,
+) -> Result<()> {
+    let args = Matmul { bias, ..Matmul::new((a, b), (m, n, k), out, sums) };
+    launch(cuda, Product::Forward, args)
+}
+
+/// `out [m, n] = (a b) ⊙ dropout ⊙ f′(h)` of the layer below, whose x is `input`; `sums` become the sums of that and of
+/// that times x̂.
+pub(super) fn below(
+    cuda: &Cuda,
+    (a, b): (&Planes, &Planes),
+    (m, n, k): (usize, usize, usize),
+    input: args::Input,
+    out: Address,
+    sums: Option<&TileSums>,
+) -> Result<()> {
+    let args = Matmul { input, ..Matmul::new((a, b), (m, n, k), out, sums) };
+    launch(cuda, Product::Below, args)
+}
+
+/// `out [m, n] = aᵀ b`, contracted over k in splits that are added in order.
+pub(super) fn weight(
+    cuda: &Cuda,
+    (a, b): (&Planes, &Planes),
+    (m, n, k): (usize, usize, usize),
+    out: Address,
+) -> Result<()> {
+    let (splits, k_per_split) = splits(m, n, k);
+    let args = Matmul::new((a, b), (m, n, k), out, None);
+    if splits == 1 {
+        return launch(cuda, Product::Weight, args);
+    }
+    let partial = cuda.scratch::<f32>(splits * m * n)?;
+    let args =
+        Matmul { out: partial.address(), splits: splits as u32, k_per_split: k_per_split as u32, ..args };
+    launch(cuda, Product::Weight, args)?;
+    combine::splits(cuda, &partial, splits, m * n, out)
+}
+
+impl Matmul {
+    /// With one split.
+    fn new(
+        (a, b): (&Planes, &Planes),
+        (m, n, k): (usize, usize, usize),
+        out: Address,
+        sums: Option<&TileSums>,
+    ) -> Matmul {
+        Matmul {
+            a: a.operand,
+            b: b.operand,
+            out,
+            m: m as u32,
+            n: n as u32,
+            k: k as u32,
+            ldo: n as u32,
+            splits: 1,
+            k_per_split: k.next_multiple_of(SPLIT_STEP) as u32,
+            first: sums.map_or(0, |sums| sums.first.address()),
+            second: sums.map_or(0, |sums| sums.second.address()),
+            ..Zeroable::zeroed()
+        }
+    }
+
+    fn tiles(&self) -> u32 {
+        self.m.div_ceil(TILE as u32) * self.n.div_ceil(TILE as u32) * self.splits
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Product {
+    Forward,
+    Below,
+    Weight,
+}
+
+/// Number of splits and the length of all but the last, by shape alone; none is empty.
+fn splits(m: usize, n: usize, k: usize) -> (usize, usize) {
+    let tiles = m.div_ceil(TILE) * n.div_ceil(TILE);
+    let wanted = WANTED_TILES.div_ceil(tiles).min(k.div_ceil(LEAST_SPLIT));
+    let k_per_split = k.div_ceil(wanted).next_multiple_of(SPLIT_STEP);
+    (k.div_ceil(k_per_split), k_per_split)
+}
+
+fn launch(cuda: &Cuda, product: Product, args: Matmul) -> Result<()> {
+    let kernel = match cuda.precision {
+        Precision::Simt => simt(product),
+        _ if hopper::fits(cuda) => return hopper::launch(cuda, product, args),
+        precision => mma(product, precision, (args.a.planes, args.b.planes)),
+    };
+    let grid = Grid { blocks: [args.tiles(), 1, 1], threads: 256, shared: kernel.shared };
+    // SAFETY: `Matmul` is the kernel's parameter. Operands have the rows and columns of the product, `out` and the sums
+    // were found or made to fit m x n by the caller, and nothing beyond these is touched.
+    unsafe { cuda.launch(kernel, grid, &args) }
+}
+
+fn simt(product: Product) -> Kernel {
+    Kernel::new(
+        "matmul_simt",
+        match product {
+            Product::Forward => "matmul_simt_forward",
+            Product::Below => "matmul_simt_below",
+            Product::Weight => "matmul_simt_weight",
+        },
+    )
+}
+
+/// Tensor cores of any card.
+fn mma(product: Product, precision: Precision, planes: (u32, u32)) -> Kernel {
+    const PLANE_OF_STAGES: u32 = 3 * 8192;
+    Kernel::new("matmul_mma", tensor_core_entry!("mma", product, precision, planes))
+        .with_shared(PLANE_OF_STAGES * (planes.0 + planes.1))
+}
