@@ -14,6 +14,7 @@ on_each_backend!(
     any_first_samples_keep_their_noise,
     wrong_settings_are_refused,
 );
+on_cpu!(f64_sample_space, f64_weight_space, f64_sizes_of_classes_and_samples);
 
 const AMPLITUDES: [f64; 5] = [0.3, 0.0, 0.05, 1.5, 0.3]; // neither sorted nor distinct
 const STANDARD: InputScale = InputScale::STANDARDIZED;
@@ -117,13 +118,19 @@ fn curves_match<B: Backend, R: Real>(backend: &B, space: Space) {
 }
 
 fn sample_space<B: Backend>(backend: &B) {
-    curves_match::<B, f64>(backend, Space::Sample);
     curves_match::<B, f32>(backend, Space::Sample);
 }
 
 fn weight_space<B: Backend>(backend: &B) {
-    curves_match::<B, f64>(backend, Space::Weight);
     curves_match::<B, f32>(backend, Space::Weight);
+}
+
+fn f64_sample_space<B: Backend>(backend: &B) {
+    curves_match::<B, f64>(backend, Space::Sample);
+}
+
+fn f64_weight_space<B: Backend>(backend: &B) {
+    curves_match::<B, f64>(backend, Space::Weight);
 }
 
 fn one_trial_has_no_error<B: Backend>(backend: &B) {
@@ -178,13 +185,21 @@ fn same_size(what: &str, got: Option<f64>, want: Option<f64>) {
 }
 
 fn sizes_of_classes_and_samples<B: Backend>(backend: &B) {
+    sizes_match::<B, f32>(backend);
+}
+
+fn f64_sizes_of_classes_and_samples<B: Backend>(backend: &B) {
+    sizes_match::<B, f64>(backend);
+}
+
+fn sizes_match<B: Backend, R: Real>(backend: &B) {
     for (i, case) in cases().iter().enumerate() {
         for space in [Space::Sample, Space::Weight] {
             let (network, mut split) = case.made();
             split.labels.iter_mut().for_each(|label| *label = (*label).max(1)); // class 0 has no samples
             let mut options = case.options(space);
             options.detail = Detail { per_class: true, per_sample: true, per_neuron: false };
-            let basin = run::<B, f64>(backend, &network, &split, &options);
+            let basin = run::<B, R>(backend, &network, &split, &options);
 
             let curve = |counts: &dyn Fn(u8) -> bool, sigma| {
                 let samples = split.labels.iter().filter(|&&y| counts(y)).count();
@@ -241,9 +256,9 @@ fn any_first_samples_keep_their_noise<B: Backend>(backend: &B) {
     let (network, split) = case.made();
     let mut options = case.options(Space::Sample);
     options.detail.per_sample = true;
-    let whole = run::<B, f64>(backend, &network, &split, &options).per_sample.unwrap();
+    let whole = run::<B, f32>(backend, &network, &split, &options).per_sample.unwrap();
     options.limit = Some(17);
-    let first = run::<B, f64>(backend, &network, &split, &options).per_sample.unwrap();
+    let first = run::<B, f32>(backend, &network, &split, &options).per_sample.unwrap();
     assert_eq!(first[..], whole[..17]);
 }
 

@@ -1,23 +1,38 @@
 //! `batch_norm` against its definition (paper A, Eq. 3).
 
-use crate::common::assert_close;
+use crate::common::{assert_close, cpu};
 use crate::reference::*;
 use netdyn::Error;
 use netdyn::backend::*;
 
-on_each_backend!(f32_matches, keeps_running_statistics_finite, wrong_lengths);
+on_each_backend!(
+    f32_matches,
+    large_shapes,
+    same_bits_as_the_cpu,
+    without_running_statistics,
+    keeps_running_statistics_finite,
+    wrong_lengths
+);
 on_cpu!(f64_matches);
 
+/// The number of rows is a number here, and nothing more.
+const SHAPES: [(usize, usize); 9] =
+    [(2, 1), (31, 7), (200, 10), (1000, 63), (259, 65), (59_999, 127), (60_000, 129), (3, 256), (5000, 257)];
+
 fn f32_matches<B: Backend>(backend: &B) {
-    matches_definition::<B, f32>(backend);
+    matches_definition::<B, f32>(backend, &SHAPES);
 }
 
 fn f64_matches<B: Backend>(backend: &B) {
-    matches_definition::<B, f64>(backend);
+    matches_definition::<B, f64>(backend, &SHAPES);
 }
 
-fn matches_definition<B: Backend, R: Real>(backend: &B) {
-    for (rows, features) in [(2, 1), (31, 7), (60_000, 129), (5000, 200)] {
+fn large_shapes<B: Backend>(backend: &B) {
+    matches_definition::<B, f32>(backend, &[(31, 512), (200, 784), (1000, 1280), (60_000, 2048)]);
+}
+
+fn matches_definition<B: Backend, R: Real>(backend: &B, shapes: &[(usize, usize)]) {
+    for &(rows, features) in shapes {
         let desc = BatchNorm { rows, features, eps: 1e-5, momentum: 0.1 };
         let mean = values::<R>(1, features);
         let var: Vec<R> = values::<R>(2, features).iter().map(|v| v.abs()).collect();
@@ -45,6 +60,44 @@ fn matches_definition<B: Backend, R: Real>(backend: &B) {
             .collect();
         assert_close("running", &wide(&all(backend, &running)), &want, close, close);
     }
+}
+
+/// Everything is computed in f64 and rounded once, on every processor; zeros, denormals and the largest numbers.
+fn same_bits_as_the_cpu<B: Backend>(backend: &B) {
+    let got = over_the_range(backend);
+    cpu(|cpu| assert_eq!(over_the_range(cpu), got));
+}
+
+/// Bits of 1/σ and of the running statistics.
+fn over_the_range<B: Backend>(backend: &B) -> Vec<u32> {
+    let features = 200;
+    let scale = |i: usize| 2f32.powi(i as i32 * 5 / 4 - 149);
+    let scaled = |seed| -> Vec<f32> {
+        values::<f32>(seed, features).iter().enumerate().map(|(i, v)| v * scale(i)).collect()
+    };
+    let mean = backend.upload(&scaled(1)).unwrap();
+    let var = backend.upload(&scaled(2).iter().map(|v| v.abs()).collect::<Vec<_>>()).unwrap();
+    let mut running = backend.upload(&values::<f32>(3, 2 * features)).unwrap();
+    let mut inv_std = poisoned::<B, f32>(backend, features);
+    let (mean_at, var_at) = (Span { start: 0, len: features }, Span { start: features, len: features });
+    let moments = Moments { buf: &mut running, mean: mean_at, var: var_at };
+    let desc = BatchNorm { rows: 77, features, eps: 1e-5, momentum: 1.0 / 3.0 };
+    let (mean, var) = (Part::new(&mean, 0, features), Part::new(&var, 0, features));
+    backend.batch_norm(desc, mean, var, PartMut::new(&mut inv_std, 0, features), Some(moments)).unwrap();
+    all(backend, &inv_std).into_iter().chain(all(backend, &running)).map(f32::to_bits).collect()
+}
+
+/// One row will do; a variance of 0, infinite or NaN.
+fn without_running_statistics<B: Backend>(backend: &B) {
+    let desc = BatchNorm { rows: 1, features: 4, eps: 0.25, momentum: 0.5 };
+    let mean = backend.upload(&[1f32; 4]).unwrap();
+    let var = backend.upload(&[0.0, f32::INFINITY, f32::NAN, 3.75]).unwrap();
+    let mut inv_std = poisoned::<B, f32>(backend, 6);
+    let (mean, var) = (Part::new(&mean, 0, 4), Part::new(&var, 0, 4));
+    backend.batch_norm(desc, mean, var, PartMut::new(&mut inv_std, 1, 4), None).unwrap();
+    let inv_std = all(backend, &inv_std);
+    assert!([0, 3, 5].iter().all(|&i| inv_std[i].is_nan()), "{inv_std:?}");
+    assert_eq!((&inv_std[1..3], inv_std[4]), (&[2.0, 0.0][..], 0.5));
 }
 
 fn keeps_running_statistics_finite<B: Backend>(backend: &B) {

@@ -2,11 +2,12 @@
 
 use crate::common::{assert_close, slow};
 use netdyn::analysis::{Detail, Options, View, basin, cones, no_progress};
-use netdyn::backend::{Activation, Backend};
+use netdyn::backend::{Activation, Backend, Real};
 use netdyn::data::InputScale;
 use netdyn::model::{BnMode, Net, Network, Samples};
 
 on_each_backend!(copies_match, sizes_are_those_of_the_basin, wrong_settings_are_refused);
+on_cpu!(f64_copies_match);
 
 fn options(bn: BnMode) -> Options {
     Options {
@@ -20,12 +21,20 @@ fn options(bn: BnMode) -> Options {
 }
 
 fn copies_match<B: Backend>(backend: &B) {
+    copies_are_where_they_should_be::<B, f32>(backend, 1e-4);
+}
+
+fn f64_copies_match<B: Backend>(backend: &B) {
+    copies_are_where_they_should_be::<B, f64>(backend, 1e-8);
+}
+
+fn copies_are_where_they_should_be<B: Backend, R: Real>(backend: &B, tol: f64) {
     for (view, bn) in
         [(View::Features, BnMode::Eval), (View::Input, BnMode::Eval), (View::Features, BnMode::Batch)]
     {
         let network = slow::network(&[12, 7, 5, 3], Activation::Tanh, true, InputScale::STANDARDIZED, 5);
         let split = slow::split(40, 12, 3, 4);
-        let net = Net::<B, f64>::new(backend, &network).unwrap();
+        let net = Net::<B, R>::new(backend, &network).unwrap();
         let samples = Samples::new(backend, &split).unwrap();
         let options = options(bn);
         let got = cones(&net, &network, &samples, &options, view, None, &mut no_progress).unwrap();
@@ -48,8 +57,8 @@ fn copies_match<B: Backend>(backend: &B) {
             BnMode::Batch => Network { running: statistics(&network, &clean.x), ..network },
         };
         let x = &clean.x[layer - 1];
-        let place =
-            fitted(x, &got.samples.iter().map(|s| (s.index, s.point)).collect::<Vec<_>>(), &got.variance);
+        let clean_points: Vec<_> = got.samples.iter().map(|s| (s.index, s.point)).collect();
+        let place = fitted(x, &clean_points, &got.variance, tol);
         for cone in &got.samples {
             assert_eq!(cone.label, split.labels[cone.index]);
             assert_eq!(usize::from(cone.predicted), clean.predicted[cone.index]);
@@ -64,7 +73,7 @@ fn copies_match<B: Backend>(backend: &B) {
                     let passed = slow::forward(&network, &network.params, &noisy, BnMode::Eval);
                     assert_eq!(usize::from(copy.predicted), passed.predicted[cone.index]);
                     let want = place(&passed.x[layer - 1][cone.index]);
-                    assert_close("point", &copy.point, &want, 1e-8, 1e-8);
+                    assert_close("point", &copy.point, &want, tol, tol);
                 }
                 let votes = |class| copies.iter().filter(|c| c.predicted == class).count();
                 let others = (0..3).filter(|&class| class != cone.predicted);
@@ -103,6 +112,7 @@ fn fitted(
     x: &[Vec<f64>],
     clean: &[(usize, [f64; 3])],
     variance: &[f64; 3],
+    tol: f64,
 ) -> impl Fn(&Vec<f64>) -> [f64; 3] + use<> {
     let (n, features) = (x.len() as f64, x[0].len());
     let mean: Vec<f64> = (0..features).map(|i| x.iter().map(|x| x[i]).sum::<f64>() / n).collect();
@@ -124,13 +134,13 @@ fn fitted(
         }
         let largest = v.iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap();
         axes.push(v.iter().map(|v| v * largest.signum()).collect());
-        assert_close("variance", &[variance], &[value / trace], 1e-9, 0.0);
+        assert_close("variance", &[variance], &[value / trace], tol, 0.0);
     }
     let place = move |x: &Vec<f64>| -> [f64; 3] {
         std::array::from_fn(|d| (0..x.len()).map(|i| axes[d][i] * (x[i] - mean[i])).sum())
     };
     for (index, point) in clean {
-        assert_close("clean point", point, &place(&x[*index]), 1e-8, 1e-8);
+        assert_close("clean point", point, &place(&x[*index]), tol, tol);
     }
     place
 }
@@ -138,7 +148,7 @@ fn fitted(
 fn sizes_are_those_of_the_basin<B: Backend>(backend: &B) {
     let network = slow::network(&[12, 7, 5, 3], Activation::Tanh, true, InputScale::Unit, 5);
     let samples = Samples::new(backend, &slow::split(40, 12, 3, 4)).unwrap();
-    let net = Net::<B, f64>::new(backend, &network).unwrap();
+    let net = Net::<B, f32>::new(backend, &network).unwrap();
     let detail = Detail { per_sample: true, ..Detail::default() };
     let options = Options { detail, ..options(BnMode::Eval) };
     let whole = basin(&net, &network, &samples, &options, &mut no_progress).unwrap().per_sample.unwrap();

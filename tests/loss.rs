@@ -1,14 +1,36 @@
 //! `loss` against its definition.
 
-use crate::common::assert_close;
+use crate::common::{assert_close, cpu};
 use crate::reference::*;
 use netdyn::Error;
 use netdyn::backend::*;
 
-on_each_backend!(f32_matches, large_shapes, logits_far_apart, label_that_is_no_class, wrong_lengths);
+on_each_backend!(
+    f32_matches,
+    large_shapes,
+    logits_far_apart,
+    ends_of_the_range,
+    only_its_own_elements,
+    label_that_is_no_class,
+    wrong_lengths
+);
 on_cpu!(f64_matches);
 
-const SHAPES: [(usize, usize); 6] = [(1, 1), (2, 10), (31, 7), (127, 100), (200, 63), (259, 10)];
+const SHAPES: [(usize, usize); 13] = [
+    (1, 1),
+    (200, 1),
+    (2, 10),
+    (31, 7),
+    (200, 63),
+    (7, 64),
+    (9, 65),
+    (127, 100),
+    (3, 127),
+    (1, 128),
+    (31, 129),
+    (8, 200),
+    (259, 10),
+];
 
 fn f32_matches<B: Backend>(backend: &B) {
     matches_definition::<B, f32>(backend, &SHAPES);
@@ -19,7 +41,7 @@ fn f64_matches<B: Backend>(backend: &B) {
 }
 
 fn large_shapes<B: Backend>(backend: &B) {
-    matches_definition::<B, f32>(backend, &[(2049, 10), (60_000, 10)]);
+    matches_definition::<B, f32>(backend, &[(2049, 10), (59_999, 10), (60_000, 7), (1000, 256)]);
 }
 
 fn losses<B: Backend, R: Real>(
@@ -97,6 +119,69 @@ fn logits_far_apart<B: Backend>(backend: &B) {
     assert_close("grad", &wide(&grad), &[-small / 2.0, small / 2.0, 0.5, -0.5], 1e-2, 0.0);
     let (loss, grad) = losses(backend, desc, &[f32::NAN, 0.0, 1.0, 2.0], labels);
     assert!(loss[0].is_nan() && loss[1].is_finite() && grad[0].is_nan() && grad[1].is_nan());
+}
+
+/// Infinities and the largest numbers: NaN, infinite and finite where the CPU is.
+fn ends_of_the_range<B: Backend>(backend: &B) {
+    let (inf, max, tiny) = (f32::INFINITY, f32::MAX, 1e-45);
+    #[rustfmt::skip]
+    let logits = [
+        inf, 0.0, 1.0,
+        -inf, 0.0, 1.0,
+        -inf, -inf, -inf,
+        max, -max, 0.0,
+        -max, max, 0.0,
+        tiny, -tiny, -0.0,
+        0.0, f32::NAN, 1.0,
+        1.0, -inf, max,
+    ];
+    for kind in [LossKind::CrossEntropy, LossKind::Mse] {
+        let desc = Loss { kind, rows: 8, classes: 3 };
+        for label in 0..3 {
+            let (loss, grad) = with_one_label(backend, desc, &logits, label);
+            cpu(|cpu| {
+                let (of_cpu, grad_of_cpu) = with_one_label(cpu, desc, &logits, label);
+                same_kind(&loss, &of_cpu);
+                same_kind(&wide(&grad), &wide(&grad_of_cpu));
+            });
+        }
+    }
+}
+
+fn with_one_label<B: Backend>(backend: &B, desc: Loss, logits: &[f32], label: u8) -> (Vec<f64>, Vec<f32>) {
+    let labels = backend.upload(&vec![label; desc.rows]).unwrap();
+    losses(backend, desc, logits, Labels { labels: &labels, rows: Rows::From(0) })
+}
+
+/// NaN with NaN, an infinity with its equal, numbers nearly equal.
+fn same_kind(got: &[f64], want: &[f64]) {
+    for (i, (got, want)) in got.iter().zip(want).enumerate() {
+        let close = (got - want).abs() <= 1e-6 * want.abs();
+        assert!(close || got == want || (got.is_nan() && want.is_nan()), "[{i}]: got {got:e}, want {want:e}");
+    }
+}
+
+/// Parts inside longer buffers, with neighbours that must stay as they are.
+fn only_its_own_elements<B: Backend>(backend: &B) {
+    let (rows, classes) = (9, 5);
+    let logits = backend.upload(&values::<f32>(1, rows * classes + 7)).unwrap();
+    let labels = backend.upload(&vec![2u8; rows]).unwrap();
+    let mut row_loss = poisoned::<B, f64>(backend, rows + 2);
+    let mut grad = poisoned::<B, f32>(backend, rows * classes + 2);
+    backend
+        .loss(
+            Loss { kind: LossKind::CrossEntropy, rows, classes },
+            Part::new(&logits, 7, rows * classes),
+            Labels { labels: &labels, rows: Rows::From(0) },
+            PartMut::new(&mut row_loss, 1, rows),
+            Some(PartMut::new(&mut grad, 1, rows * classes)),
+        )
+        .unwrap();
+    let (row_loss, grad) = (all(backend, &row_loss), wide(&all(backend, &grad)));
+    for values in [&row_loss, &grad] {
+        let last = values.len() - 1;
+        assert!(values.iter().enumerate().all(|(i, v)| v.is_nan() == (i == 0 || i == last)), "{values:?}");
+    }
 }
 
 fn label_that_is_no_class<B: Backend>(backend: &B) {

@@ -11,12 +11,29 @@ on_each_backend!(
     same_bits_as_the_cpu,
     rows_stand_alone,
     columns_stand_alone,
+    only_its_own_elements,
+    large_shapes,
     large_moments,
     refuses_wrong_lengths
 );
 on_cpu!(f64_matches, rounds_once);
 
 const DESC: Normals = Normals { rows: 19, cols: 131, seed: 0x0123_4567_89AB_CDEF, trial: 3, stream: 2 };
+
+const SHAPES: [(usize, usize); 12] = [
+    (1, 1),
+    (3, 4),
+    (2, 5),
+    (200, 7),
+    (31, 10),
+    (1, 63),
+    (17, 64),
+    (33, 65),
+    (259, 1),
+    (7, 127),
+    (5, 129),
+    (3, 200),
+];
 
 fn f32_matches<B: Backend>(backend: &B) {
     matches_the_formula::<f32, B>(backend, f64::from(f32::EPSILON) / 2.0);
@@ -27,7 +44,7 @@ fn f64_matches<B: Backend>(backend: &B) {
 }
 
 fn matches_the_formula<R: Real, B: Backend>(backend: &B, rounding: f64) {
-    for (rows, cols) in [(1, 1), (3, 4), (2, 5), (1, 63), (17, 64), (33, 65), (5, 784)] {
+    for (rows, cols) in SHAPES {
         let desc = Normals { rows, cols, ..DESC };
         let got = run::<R, B>(backend, desc, Rows::From(7));
         let want: Vec<f64> = (0..rows * cols).map(|i| formula(desc, 7 + i / cols, i % cols)).collect();
@@ -54,10 +71,36 @@ fn rounds_once<B: Backend>(backend: &B) {
     assert!(wide.iter().zip(narrow).all(|(&wide, narrow)| f64::from(wide as f32) == narrow));
 }
 
-/// No function of a library is called, so that all processors agree to the bit.
+/// No function of a library is called, so that all processors agree to the bit, at the ends of the counter too.
 fn same_bits_as_the_cpu<B: Backend>(backend: &B) {
-    let got = run::<f32, B>(backend, DESC, Rows::From(3));
-    cpu(|cpu| assert_eq!(run::<f32, _>(cpu, DESC, Rows::From(3)), got));
+    let last = u32::MAX as usize;
+    let edges = Normals { seed: u64::MAX, trial: u32::MAX, stream: u32::MAX, ..DESC };
+    for (desc, first) in [(DESC, 3), (Normals { rows: 200, cols: 100, ..DESC }, 0), (edges, last - 18)] {
+        agrees_with_the_cpu(backend, desc, first);
+    }
+}
+
+fn large_shapes<B: Backend>(backend: &B) {
+    for (rows, cols) in [(1000, 784), (200, 2048), (31, 1280), (7, 512), (59_999, 10), (60_000, 65)] {
+        agrees_with_the_cpu(backend, Normals { rows, cols, ..DESC }, 0);
+    }
+}
+
+fn agrees_with_the_cpu<B: Backend>(backend: &B, desc: Normals, first: usize) {
+    let got = run::<f32, B>(backend, desc, Rows::From(first));
+    cpu(|cpu| assert_eq!(run::<f32, _>(cpu, desc, Rows::From(first)), got));
+}
+
+/// A part inside a longer buffer, with neighbours that must stay as they are.
+fn only_its_own_elements<B: Backend>(backend: &B) {
+    for cols in [1, 3, 6] {
+        let mut out = backend.upload(&vec![f32::NAN; 5 * cols + 2]).unwrap();
+        let desc = Normals { rows: 5, cols, ..DESC };
+        backend.normals(desc, Rows::From(0), PartMut::new(&mut out, 1, 5 * cols)).unwrap();
+        let out = backend.download(Part::new(&out, 0, 5 * cols + 2)).unwrap();
+        let edge = |i: usize| i == 0 || i == 5 * cols + 1;
+        assert!(out.iter().enumerate().all(|(i, xi)| xi.is_nan() == edge(i)), "{out:?}");
+    }
 }
 
 /// Whatever else is computed in the same call, a row has the same bits.

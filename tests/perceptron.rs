@@ -15,17 +15,18 @@ on_each_backend!(
     a_linear_network_is_its_own_perceptron,
     the_solution_has_minimum_norm,
     the_limit_bounds_the_fit,
-    f32_matches_numpy,
+    large_f32_matches_numpy,
 );
+on_cpu!(f64_matches_the_normal_equations, f64_linear_network, f64_solution_has_minimum_norm);
 
-fn fitted<B: Backend>(
+fn fitted<B: Backend, R: Real>(
     backend: &B,
     network: &Network,
     split: &Split,
     layers: &[usize],
     options: &Options,
 ) -> Vec<LinearMap> {
-    let net = Net::<B, f64>::new(backend, network).unwrap();
+    let net = Net::<B, R>::new(backend, network).unwrap();
     perceptrons(&net, &Samples::new(backend, split).unwrap(), layers, options).unwrap()
 }
 
@@ -41,6 +42,14 @@ fn curve<B: Backend, R: Real>(
 }
 
 fn matches_the_normal_equations<B: Backend>(backend: &B) {
+    solves_the_normal_equations::<B, f32>(backend, 1e-3);
+}
+
+fn f64_matches_the_normal_equations<B: Backend>(backend: &B) {
+    solves_the_normal_equations::<B, f64>(backend, 1e-7);
+}
+
+fn solves_the_normal_equations<B: Backend, R: Real>(backend: &B, tol: f64) {
     let split = host::split(3, 90, 7, 4, 4);
     for (activation, norm, bn) in [
         (Activation::Tanh, false, BnMode::Eval),
@@ -52,13 +61,13 @@ fn matches_the_normal_equations<B: Backend>(backend: &B) {
         let network = without_zero_gammas(network);
         let options = Options { bn, ..Options::default() };
         let pass = host::forward(&network, &split, bn);
-        let maps = fitted(backend, &network, &split, &[2, 3], &options);
+        let maps = fitted::<B, R>(backend, &network, &split, &[2, 3], &options);
         for (x, map) in pass.x.iter().zip(&maps) {
             let want = eliminate(x, pass.logits());
-            assert_close("matrix", &map.matrix, &want.matrix, 1e-7, 1e-7);
-            assert_close("offset", &map.offset, &want.offset, 1e-7, 1e-7);
+            assert_close("matrix", &map.matrix, &want.matrix, tol, tol);
+            assert_close("offset", &map.offset, &want.offset, tol, tol);
         }
-        let got = curve::<B, f64>(backend, &network, [&split, &split], &options);
+        let got = curve::<B, R>(backend, &network, [&split, &split], &options);
         for (layer, map) in got.layers.iter().zip(&maps) {
             let outputs = apply(map, &pass.x[layer.layer - 2]);
             assert_eq!(layer.accuracy, host::accuracy(&outputs, &split.labels));
@@ -73,9 +82,9 @@ fn each_set_has_its_own_statistics<B: Backend>(backend: &B) {
     let network =
         without_zero_gammas(host::network(15, &host::spec(&[7, 6, 5, 3], Activation::Tanh, true, true)));
     let options = Options { bn: BnMode::Batch, ..Options::default() };
-    let maps = fitted(backend, &network, &fit, &[2, 3], &options);
+    let maps = fitted::<B, f32>(backend, &network, &fit, &[2, 3], &options);
     let pass = host::forward(&network, &measure, BnMode::Batch);
-    let got = curve::<B, f64>(backend, &network, [&fit, &measure], &options);
+    let got = curve::<B, f32>(backend, &network, [&fit, &measure], &options);
     for (layer, map) in got.layers.iter().zip(&maps) {
         let outputs = apply(map, &pass.x[layer.layer - 2]);
         assert_eq!(layer.accuracy, host::accuracy(&outputs, &measure.labels));
@@ -83,25 +92,44 @@ fn each_set_has_its_own_statistics<B: Backend>(backend: &B) {
 }
 
 fn a_linear_network_is_its_own_perceptron<B: Backend>(backend: &B) {
+    // Rounding may turn one sample of the seventy.
+    linear_network::<B, f32>(backend, 1e-4, 0.0143);
+}
+
+fn f64_linear_network<B: Backend>(backend: &B) {
+    linear_network::<B, f64>(backend, 1e-9, 0.0);
+}
+
+fn linear_network<B: Backend, R: Real>(backend: &B, tol: f64, lost: f64) {
     let (fit, measure) = (host::split(23, 100, 6, 3, 3), host::split(24, 70, 6, 3, 3));
     let network = host::network(25, &host::spec(&[6, 8, 5, 3], Activation::Identity, true, true));
-    let got = curve::<B, f64>(backend, &network, [&fit, &measure], &Options::default());
-    assert!(got.layers.iter().all(|layer| layer.accuracy == got.unpruned), "{got:?}");
-    let from_input = &fitted(backend, &network, &fit, &[2], &Options::default())[0];
+    let got = curve::<B, R>(backend, &network, [&fit, &measure], &Options::default());
+    for layer in &got.layers {
+        assert_close("accuracy", &[layer.accuracy], &[got.unpruned], 0.0, lost);
+    }
+    let from_input = &fitted::<B, R>(backend, &network, &fit, &[2], &Options::default())[0];
     let exact = &linear_maps(&network, &network.running)[0];
-    assert_close("matrix", &from_input.matrix, &exact.matrix, 1e-9, 1e-9);
-    assert_close("offset", &from_input.offset, &exact.offset, 1e-9, 1e-9);
+    assert_close("matrix", &from_input.matrix, &exact.matrix, tol, tol);
+    assert_close("offset", &from_input.offset, &exact.offset, tol, tol);
+}
+
+fn the_solution_has_minimum_norm<B: Backend>(backend: &B) {
+    has_minimum_norm::<B, f32>(backend, 1e-4);
+}
+
+fn f64_solution_has_minimum_norm<B: Backend>(backend: &B) {
+    has_minimum_norm::<B, f64>(backend, 1e-9);
 }
 
 /// Pixels that are constant, equal or fewer than the samples can tell: many maps fit equally well.
-fn the_solution_has_minimum_norm<B: Backend>(backend: &B) {
+fn has_minimum_norm<B: Backend, R: Real>(backend: &B, tol: f64) {
     let mut split = host::split(33, 30, 8, 3, 3);
     for image in split.images.chunks_mut(8) {
         image[2] = 77;
         image[5] = image[1];
     }
     let network = host::network(34, &host::spec(&[8, 6, 3], Activation::Tanh, true, false));
-    let map = &fitted(backend, &network, &split, &[2], &Options::default())[0];
+    let map = &fitted::<B, R>(backend, &network, &split, &[2], &Options::default())[0];
     let pass = host::forward(&network, &split, BnMode::Eval);
     for weights in map.matrix.chunks(8) {
         assert_close("constant pixel", &[weights[2]], &[0.0], 0.0, 1e-9);
@@ -113,17 +141,17 @@ fn the_solution_has_minimum_norm<B: Backend>(backend: &B) {
     let along = |feature: &dyn Fn(usize) -> f64| -> Vec<f64> {
         (0..3).map(|k| (0..30).map(|row| residual[row * 3 + k] * feature(row)).sum()).collect()
     };
-    assert_close("mean residual", &along(&|_| 1.0), &[0.0; 3], 0.0, 1e-9);
+    assert_close("mean residual", &along(&|_| 1.0), &[0.0; 3], 0.0, tol);
     for feature in 0..8 {
         let along = along(&|row| pass.x[0][row][feature]);
-        assert_close("residual along a feature", &along, &[0.0; 3], 0.0, 1e-8);
+        assert_close("residual along a feature", &along, &[0.0; 3], 0.0, 10.0 * tol);
     }
 
     // Fewer samples than features: the fit is exact, and lies in the span of the centred samples.
     let few = split.first(4);
-    let map = &fitted(backend, &network, &few, &[2], &Options::default())[0];
+    let map = &fitted::<B, R>(backend, &network, &few, &[2], &Options::default())[0];
     let pass = host::forward(&network, &few, BnMode::Eval);
-    assert_close("exact fit", &apply(map, &pass.x[0]).concat(), &pass.logits().concat(), 0.0, 1e-9);
+    assert_close("exact fit", &apply(map, &pass.x[0]).concat(), &pass.logits().concat(), 0.0, tol);
     let mean = |j: usize| pass.x[0].iter().map(|row| row[j]).sum::<f64>() / 4.0;
     let mut span: Table = vec![];
     for row in &pass.x[0][..3] {
@@ -135,7 +163,7 @@ fn the_solution_has_minimum_norm<B: Backend>(backend: &B) {
     for weights in map.matrix.chunks(8) {
         let mut rest = weights.to_vec();
         remove(&mut rest, &span);
-        assert_close("outside the samples", &rest, &[0.0; 8], 0.0, 1e-9);
+        assert_close("outside the samples", &rest, &[0.0; 8], 0.0, tol);
     }
 }
 
@@ -145,11 +173,11 @@ fn the_limit_bounds_the_fit<B: Backend>(backend: &B) {
     for bn in [BnMode::Eval, BnMode::Batch] {
         let all = Options { bn, ..Options::default() };
         let few = Options { limit: Some(20), layers: Some(vec![3]), ..all.clone() };
-        let want = curve::<B, f64>(backend, &network, [&fit.first(20), &measure], &all);
-        let got = curve::<B, f64>(backend, &network, [&fit, &measure], &few);
+        let want = curve::<B, f32>(backend, &network, [&fit.first(20), &measure], &all);
+        let got = curve::<B, f32>(backend, &network, [&fit, &measure], &few);
         assert_eq!(got, PruningCurve { unpruned: want.unpruned, layers: want.layers[1..].to_vec() });
     }
-    let net = Net::<B, f64>::new(backend, &network).unwrap();
+    let net = Net::<B, f32>::new(backend, &network).unwrap();
     let samples = Samples::new(backend, &fit).unwrap();
     let wrong = Options { limit: Some(0), ..Options::default() };
     let error = lp(&net, &samples, &samples, &wrong).unwrap_err();
@@ -157,7 +185,7 @@ fn the_limit_bounds_the_fit<B: Backend>(backend: &B) {
 }
 
 /// f64 is judged in `reference_analyses`.
-fn f32_matches_numpy<B: Backend>(backend: &B) {
+fn large_f32_matches_numpy<B: Backend>(backend: &B) {
     let stored = host::stored();
     for bn in [BnMode::Eval, BnMode::Batch] {
         let options = Options { bn, ..Options::default() };

@@ -16,11 +16,14 @@ fn predicted<B: Backend, R: Real>(backend: &B, logits: &[R], classes: usize) -> 
 }
 
 fn largest_first<B: Backend>(backend: &B) {
-    matches_definition(backend, &[(1, 1), (31, 7), (259, 10), (200, 256)]);
+    matches_definition(
+        backend,
+        &[(1, 1), (31, 7), (259, 10), (7, 63), (65, 65), (129, 100), (31, 127), (3, 129), (200, 256)],
+    );
 }
 
 fn large_shapes<B: Backend>(backend: &B) {
-    matches_definition(backend, &[(2049, 10), (60_000, 10)]);
+    matches_definition(backend, &[(2049, 10), (59_999, 7), (60_000, 10)]);
 }
 
 fn matches_definition<B: Backend>(backend: &B, shapes: &[(usize, usize)]) {
@@ -45,8 +48,11 @@ fn ties_and_nan<B: Backend>(backend: &B) {
         nan, low, low, nan,
         -0.0, 0.0, nan, low,
         2.0, nan, 2.0, 1.0,
+        low, low, low, low,
+        0.0, -1e-45, 1e-45, -0.0,
+        f32::MAX, f32::INFINITY, f32::INFINITY, nan,
     ];
-    assert_eq!(predicted(backend, &logits, 4), [1, 3, 0, 1, 0, 0]);
+    assert_eq!(predicted(backend, &logits, 4), [1, 3, 0, 1, 0, 0, 0, 2, 1]);
 }
 
 fn wrong_lengths<B: Backend>(backend: &B) {

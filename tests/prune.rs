@@ -4,30 +4,41 @@ use crate::common::assert_close;
 use crate::host;
 use netdyn::Error;
 use netdyn::analysis::{Method, Options, PruneFrom, Pruned, linear_maps, lmap, lp, perceptrons, prune};
-use netdyn::backend::{Activation, Backend};
+use netdyn::backend::{Activation, Backend, Real};
 use netdyn::data::Split;
 use netdyn::model::{BnMode, Net, Network, Samples};
 
 on_each_backend!(
     the_small_network_is_the_linearised_one,
     a_perceptron_can_replace_the_end,
-    the_earliest_good_layer_is_taken,
+    large_network_loses_its_end_from_the_earliest_good_layer,
+    a_linear_network_loses_all_hidden_layers,
     refusals,
 );
+on_cpu!(f64_small_network_is_the_linearised_one);
 
-fn run<B: Backend>(
+fn run<B: Backend, R: Real>(
     backend: &B,
     network: &Network,
     split: &Split,
     from: PruneFrom,
     options: &Options,
 ) -> Result<Pruned, Error> {
-    let net = Net::<B, f64>::new(backend, network)?;
+    let net = Net::<B, R>::new(backend, network)?;
     let samples = Samples::new(backend, split)?;
     prune(&net, network, Method::Lmap, from, &samples, options)
 }
 
 fn the_small_network_is_the_linearised_one<B: Backend>(backend: &B) {
+    // Rounding may turn one sample of the sixty-four.
+    small_network_is_linearised::<B, f32>(backend, 1e-5, 0.016);
+}
+
+fn f64_small_network_is_the_linearised_one<B: Backend>(backend: &B) {
+    small_network_is_linearised::<B, f64>(backend, 1e-9, 0.0);
+}
+
+fn small_network_is_linearised<B: Backend, R: Real>(backend: &B, tol: f64, turned: f64) {
     let split = host::split(5, 64, 7, 3, 3);
     for (bias, norm, bn) in [
         (true, true, BnMode::Eval),
@@ -40,7 +51,7 @@ fn the_small_network_is_the_linearised_one<B: Backend>(backend: &B) {
         for from in 2..=4 {
             let options = Options { bn, ..Options::default() };
             let Pruned { network: small, summary } =
-                run(backend, &network, &split, PruneFrom::Layer(from), &options).unwrap();
+                run::<B, R>(backend, &network, &split, PruneFrom::Layer(from), &options).unwrap();
             assert_eq!(small.spec.widths, [&[7, 6, 5, 4][..from - 1], &[3]].concat());
             assert_eq!(small.spec.norm.len(), from - 1);
             let layout = small.layout();
@@ -53,12 +64,14 @@ fn the_small_network_is_the_linearised_one<B: Backend>(backend: &B) {
             // The linear layer is rounded to f32.
             assert_close("logits", &got.logits().concat(), &want.concat(), 1e-4, 1e-4);
             let maps = linear_maps(&network, &pass.statistics);
-            assert_close("layer", small.weight(from), &maps[from - 2].matrix, 1e-6, 1e-9);
+            assert_close("layer", small.weight(from), &maps[from - 2].matrix, 1e-6 + tol, tol);
             assert!(small.weight(from).iter().all(|w| *w == f64::from(*w as f32)));
 
             assert_eq!(summary.from, from);
-            assert_eq!(summary.before.accuracy, host::accuracy(pass.logits(), &split.labels));
-            assert_eq!(summary.after.accuracy, host::accuracy(got.logits(), &split.labels));
+            let accuracies =
+                [pass.logits(), got.logits()].map(|logits| host::accuracy(logits, &split.labels));
+            let told = [summary.before.accuracy, summary.after.accuracy];
+            assert_close("accuracy", &told, &accuracies, 0.0, turned);
             assert_eq!(
                 (summary.before.parameters, summary.after.parameters),
                 (network.params.len(), layout.params)
@@ -72,7 +85,7 @@ fn the_small_network_is_the_linearised_one<B: Backend>(backend: &B) {
 fn a_perceptron_can_replace_the_end<B: Backend>(backend: &B) {
     let (fit, measure) = (host::split(15, 80, 7, 3, 3), host::split(16, 50, 7, 3, 3));
     let network = host::network(17, &host::spec(&[7, 6, 5, 3], Activation::Relu, true, true));
-    let net = Net::<B, f64>::new(backend, &network).unwrap();
+    let net = Net::<B, f32>::new(backend, &network).unwrap();
     let [fit, samples] = [&fit, &measure].map(|split| Samples::new(backend, split).unwrap());
     let options = Options { limit: Some(60), ..Options::default() };
     let method = Method::Lp { fit: &fit };
@@ -83,7 +96,7 @@ fn a_perceptron_can_replace_the_end<B: Backend>(backend: &B) {
     assert_close("accuracy", &[got.summary.after.accuracy], &[curve.layers[1].accuracy], 0.0, 1e-9);
 }
 
-fn the_earliest_good_layer_is_taken<B: Backend>(backend: &B) {
+fn large_network_loses_its_end_from_the_earliest_good_layer<B: Backend>(backend: &B) {
     let stored = host::stored();
     let net = Net::<B, f32>::new(backend, &stored.network).unwrap();
     let samples = Samples::new(backend, &stored.test).unwrap();
@@ -97,10 +110,13 @@ fn the_earliest_good_layer_is_taken<B: Backend>(backend: &B) {
         assert_eq!(got.summary.from, first.layer);
         assert_close("accuracy", &[got.summary.after.accuracy], &[first.accuracy], 0.0, 1e-9);
     }
-    // An identity network loses nothing, down to no hidden layer at all.
+}
+
+fn a_linear_network_loses_all_hidden_layers<B: Backend>(backend: &B) {
     let split = host::split(25, 40, 7, 3, 3);
     let network = host::network(26, &host::spec(&[7, 6, 5, 3], Activation::Identity, true, true));
-    let got = run(backend, &network, &split, PruneFrom::Loss(0.0), &options).unwrap();
+    // Rounding may turn one sample of the forty.
+    let got = run::<B, f32>(backend, &network, &split, PruneFrom::Loss(0.026), &Options::default()).unwrap();
     assert_eq!(got.network.spec.shape(), "7-3");
 }
 
@@ -109,14 +125,14 @@ fn refusals<B: Backend>(backend: &B) {
     let network = host::network(36, &host::spec(&[7, 6, 5, 3], Activation::Gaussian, true, false));
     let options = Options::default();
     for from in [0, 1, 4, 9] {
-        let error = run(backend, &network, &split, PruneFrom::Layer(from), &options).unwrap_err();
+        let error = run::<B, f32>(backend, &network, &split, PruneFrom::Layer(from), &options).unwrap_err();
         assert!(matches!(error, Error::Usage(_)), "{error}");
     }
     // Nothing gains a whole unit of accuracy.
-    let error = run(backend, &network, &split, PruneFrom::Loss(-1.1), &options).unwrap_err();
+    let error = run::<B, f32>(backend, &network, &split, PruneFrom::Loss(-1.1), &options).unwrap_err();
     assert!(matches!(error, Error::Failed(_)), "{error}");
     assert!(error.to_string().contains("--max-loss"), "{error}");
     let flat = host::network(37, &host::spec(&[7, 3], Activation::Tanh, true, false));
-    let error = run(backend, &flat, &split, PruneFrom::Loss(0.1), &options).unwrap_err();
+    let error = run::<B, f32>(backend, &flat, &split, PruneFrom::Loss(0.1), &options).unwrap_err();
     assert!(matches!(error, Error::Failed(_)), "{error}");
 }

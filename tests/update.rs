@@ -1,11 +1,20 @@
 //! `update` against PyTorch's formulas, written out one parameter at a time.
 
-use crate::common::assert_close;
+use crate::common::{assert_close, cpu};
 use crate::reference::*;
 use netdyn::Error;
 use netdyn::backend::*;
 
-on_each_backend!(f32_matches, stops_at_non_finite, plain_descent_needs_no_moments, wrong_lengths);
+on_each_backend!(
+    f32_matches,
+    same_bits_as_the_cpu,
+    large_parameters,
+    stops_at_non_finite,
+    names_the_first_of_many,
+    only_gradients_are_judged,
+    plain_descent_needs_no_moments,
+    wrong_lengths
+);
 on_cpu!(f64_matches);
 
 const OPTIMIZERS: [Optimizer; 4] = [
@@ -80,6 +89,78 @@ fn matches_definition<B: Backend, R: Real>(backend: &B) {
             }
         }
     }
+}
+
+/// No function of a library is called, so that all processors agree to the bit: over several steps, with gradients
+/// from denormals to the end of the range, and 0.
+fn same_bits_as_the_cpu<B: Backend>(backend: &B) {
+    for len in [1, 31, 63, 127, 128, 129, 200, 256, 257, 4095, 4096, 4097, 9000] {
+        OPTIMIZERS.iter().for_each(|&optimizer| agrees_with_the_cpu(backend, optimizer, len));
+    }
+}
+
+fn large_parameters<B: Backend>(backend: &B) {
+    agrees_with_the_cpu(backend, OPTIMIZERS[2], 2_240_001);
+}
+
+fn agrees_with_the_cpu<B: Backend>(backend: &B, optimizer: Optimizer, len: usize) {
+    for weight_decay in [0.0, 0.03] {
+        let desc = Update { optimizer, lr: 0.02, weight_decay, step: 1 };
+        let got = bits_after_steps(backend, desc, len);
+        cpu(|cpu| assert_eq!(bits_after_steps(cpu, desc, len), got, "{len} parameters, {desc:?}"));
+    }
+}
+
+/// Parameters and moments after four steps.
+fn bits_after_steps<B: Backend>(backend: &B, desc: Update, len: usize) -> Vec<u32> {
+    let mut params = backend.upload(&values::<f32>(1, len)).unwrap();
+    let mut first = backend.zeros::<f32>(len).unwrap();
+    let mut second = backend.zeros::<f32>(len).unwrap();
+    let mut status = backend.zeros::<u32>(2).unwrap();
+    for step in 1..=4 {
+        let scale = |i: usize| if i.is_multiple_of(97) { 0.0 } else { 2f32.powi(i as i32 % 270 - 145) };
+        let grads = values::<f32>(step + 10, len);
+        let grads: Vec<f32> = grads.iter().enumerate().map(|(i, g)| g * scale(i)).collect();
+        let grads = backend.upload(&grads).unwrap();
+        let desc = Update { step, ..desc };
+        backend.update(desc, &mut params, &grads, &mut first, &mut second, &mut status).unwrap();
+    }
+    assert_eq!(all(backend, &status), [0, 0]);
+    [params, first, second].iter().flat_map(|buf| all(backend, buf)).map(f32::to_bits).collect()
+}
+
+/// Wherever bad gradients stand, in whichever order they are met.
+fn names_the_first_of_many<B: Backend>(backend: &B) {
+    let len = 13_000;
+    for bad in
+        [&[12_999usize, 8192, 4096][..], &[4095, 4096], &[300, 31, 32, 299], &[5000, 4999, 9999], &[0, 1]]
+    {
+        let mut grads = vec![1f32; len];
+        bad.iter().for_each(|&at| grads[at] = if at.is_multiple_of(2) { f32::NAN } else { f32::INFINITY });
+        let grads = backend.upload(&grads).unwrap();
+        let mut params = backend.upload(&vec![2f32; len]).unwrap();
+        let (mut first, mut second) = (backend.zeros(0).unwrap(), backend.zeros(0).unwrap());
+        let mut status = backend.zeros::<u32>(2).unwrap();
+        let optimizer = Optimizer::Sgd { momentum: 0.0 };
+        let desc = Update { optimizer, lr: 1.0, weight_decay: 0.0, step: 3_000_000_000 };
+        backend.update(desc, &mut params, &grads, &mut first, &mut second, &mut status).unwrap();
+        let lowest = *bad.iter().min().unwrap() as u32;
+        assert_eq!(all(backend, &status), [lowest + 1, 3_000_000_000]);
+        assert!(all(backend, &params).iter().all(|&p| p == 2.0));
+    }
+}
+
+/// A parameter that is not finite stops nothing; neither do the largest gradients.
+fn only_gradients_are_judged<B: Backend>(backend: &B) {
+    let mut params = backend.upload(&[f32::NAN, 3.0, 1.0, -1.0]).unwrap();
+    let grads = backend.upload(&[1.0, 1.0, f32::MAX, -1e-45]).unwrap();
+    let (mut first, mut second) = (backend.zeros(0).unwrap(), backend.zeros(0).unwrap());
+    let mut status = backend.zeros(2).unwrap();
+    let desc = Update { optimizer: Optimizer::Sgd { momentum: 0.0 }, lr: 2.0, weight_decay: 0.0, step: 1 };
+    backend.update(desc, &mut params, &grads, &mut first, &mut second, &mut status).unwrap();
+    let params = all(backend, &params);
+    assert!(params[0].is_nan() && params[1..] == [1.0, f32::NEG_INFINITY, -1.0], "{params:?}");
+    assert_eq!(all(backend, &status), [0, 0]);
 }
 
 fn stops_at_non_finite<B: Backend>(backend: &B) {

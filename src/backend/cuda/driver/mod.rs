@@ -150,7 +150,8 @@ impl Grid {
     }
 }
 
-fn failed(doing: &str, error: DriverError) -> Error {
+/// What to say where the driver refused `doing` something.
+pub(super) fn failed(doing: &str, error: DriverError) -> Error {
     Error::Device(format!("the GPU failed to {doing}: {}", name_of(error)))
 }
 
