@@ -27,7 +27,6 @@ mod present;
 mod rank_mass;
 mod rank_sort;
 mod sequence;
-mod tensor_map;
 mod update;
 
 use super::*;

@@ -7,6 +7,7 @@ mod load;
 mod memory;
 mod sequence;
 mod survey;
+mod tensor_map;
 mod transfer;
 
 pub use graph::Graph;
@@ -14,6 +15,7 @@ pub use load::Function;
 pub use memory::Memory;
 pub use sequence::{Counters, Launches};
 pub use survey::{Card, Driver, Missing};
+pub use tensor_map::{Stack, TensorMap};
 
 use crate::error::{Error, Result};
 use cudarc::driver::{DriverError, result, sys};

@@ -1,10 +1,9 @@
 //! The products on compute capability 9.0: `kernels/matmul_hopper.cu`.
 
-use super::{Matmul, Product, TILE};
+use super::{Matmul, Operand, Product, TILE};
 use crate::Result;
 use crate::backend::Precision;
-use crate::backend::cuda::driver::Grid;
-use crate::backend::cuda::tensor_map::TensorMap;
+use crate::backend::cuda::driver::{Grid, Stack, TensorMap};
 use crate::backend::cuda::{Cuda, Kernel};
 use bytemuck::{Pod, Zeroable};
 
@@ -30,25 +29,31 @@ pub(super) fn fits(cuda: &Cuda) -> bool {
 }
 
 pub(super) fn launch(cuda: &Cuda, product: Product, m: Matmul) -> Result<()> {
-    // Rows and columns of an operand in memory, and rows of the boxes in which it is read.
-    let by_k = |lines: u32| (lines, m.k, TILE as u32);
-    let by_lines = |lines: u32| (m.k, lines, DEPTH);
     let (a, b) = match product {
-        Product::Forward => (by_k(m.m), by_k(m.n)),
-        Product::Below => (by_k(m.m), by_lines(m.n)),
-        Product::Weight => (by_lines(m.m), by_lines(m.n)),
-    };
-    let args = HopperMatmul {
-        a: TensorMap::new(&m.a, a.0, a.1, a.2)?,
-        b: TensorMap::new(&m.b, b.0, b.1, b.2)?,
-        m,
-        unused: [0; 2],
+        Product::Forward => (k_major(&m.a, m.m, m.k)?, k_major(&m.b, m.n, m.k)?),
+        Product::Below => (k_major(&m.a, m.m, m.k)?, mn_major(&m.b, m.n, m.k)?),
+        Product::Weight => (mn_major(&m.a, m.m, m.k)?, mn_major(&m.b, m.n, m.k)?),
     };
     let entry = tensor_core_entry!("hopper", product, cuda.precision, (m.a.planes, m.b.planes));
-    let kernel = Kernel::new(FILE, entry).with_shared(SHARED);
     let blocks = m.tiles().min(cuda.device.processors);
     let grid = Grid { blocks: [blocks, 1, 1], threads: 384, shared: SHARED };
+    let args = HopperMatmul { a, b, m, unused: [0; 2] };
     // SAFETY: `HopperMatmul` is the kernel's parameter. Operands have the rows and columns of the product, which the
     // maps bound; `out` and the sums were found or made to fit m x n by the caller.
-    unsafe { cuda.launch(kernel, grid, &args) }
+    unsafe { cuda.launch(Kernel::new(FILE, entry).with_shared(SHARED), grid, &args) }
+}
+
+/// Rows of the result's rows or columns, k along them.
+fn k_major(operand: &Operand, lines: u32, k: u32) -> Result<TensorMap> {
+    TensorMap::new(&stack(operand, lines, k), TILE as u32)
+}
+
+/// A row for each k.
+fn mn_major(operand: &Operand, lines: u32, k: u32) -> Result<TensorMap> {
+    TensorMap::new(&stack(operand, k, lines), DEPTH)
+}
+
+fn stack(operand: &Operand, rows: u32, columns: u32) -> Stack {
+    let &Operand { data, plane_stride, pitch, planes, .. } = operand;
+    Stack { data, planes, rows, columns, plane_stride, pitch }
 }

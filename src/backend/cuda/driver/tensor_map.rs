@@ -1,7 +1,6 @@
 //! Tensor maps: how the copies of `kernels/hopper.cuh` find a tile of a matrix in memory.
 
-use super::driver;
-use super::matmul::Operand;
+use super::failed;
 use crate::Result;
 use bytemuck::{Pod, Zeroable};
 use cudarc::driver::sys;
@@ -9,31 +8,44 @@ use cudarc::driver::sys;
 /// `TensorMap` of `kernels/hopper.cuh`, a part of a kernel's parameter.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(128))]
-pub(super) struct TensorMap([u64; 16]);
+pub struct TensorMap([u64; 16]);
+
+/// Matrices of 16-bit elements, one behind the other.
+pub struct Stack {
+    /// Address of the first element.
+    pub data: u64,
+    pub planes: u32,
+    pub rows: u32,
+    pub columns: u32,
+    /// Elements from a matrix to the next.
+    pub plane_stride: u64,
+    /// Elements from a row to the next.
+    pub pitch: u32,
+}
 
 /// Columns of a box: 128 bytes, which the swizzle asks for.
 const BOX_COLUMNS: u32 = 64;
 
 impl TensorMap {
-    /// Of all planes of `operand` [rows, columns], in boxes of `box_rows` rows. What lies outside reads as zero.
+    /// Of `stack`, in boxes of `box_rows` rows through all planes. What lies outside reads as zero.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] if the driver does not take it, as a pitch or address that is not aligned to 16 bytes.
-    pub fn new(operand: &Operand, rows: u32, columns: u32, box_rows: u32) -> Result<TensorMap> {
+    /// [`crate::Error::Device`] if the driver refuses it, as where something is not aligned to 16 bytes.
+    pub fn new(stack: &Stack, box_rows: u32) -> Result<TensorMap> {
         const BYTES: u64 = 2;
-        let sizes = [columns, rows, operand.planes].map(u64::from);
-        let strides = [u64::from(operand.pitch) * BYTES, operand.plane_stride * BYTES];
-        let boxes = [BOX_COLUMNS, box_rows, operand.planes];
+        let sizes = [stack.columns, stack.rows, stack.planes].map(u64::from);
+        let strides = [u64::from(stack.pitch) * BYTES, stack.plane_stride * BYTES];
+        let boxes = [BOX_COLUMNS, box_rows, stack.planes];
         let mut map = sys::CUtensorMap { opaque: [0; 16] };
-        // SAFETY: the driver only does arithmetic on the address; the arrays are as long as the rank wants, the strides
-        // one shorter.
+        // SAFETY: the arrays are as long as the rank wants, the strides one shorter. The driver only does arithmetic
+        // on the address.
         unsafe {
             sys::cuTensorMapEncodeTiled(
                 &mut map,
                 // Copies do not look into elements, so this stands for bf16 and fp16 alike.
                 sys::CUtensorMapDataType::CU_TENSOR_MAP_DATA_TYPE_UINT16,
                 sizes.len() as u32,
-                operand.data as *mut _,
+                stack.data as *mut _,
                 sizes.as_ptr(),
                 strides.as_ptr(),
                 boxes.as_ptr(),
@@ -45,7 +57,7 @@ impl TensorMap {
             )
         }
         .result()
-        .map_err(|error| driver::failed("describe a matrix to its copy engine", error))?;
+        .map_err(|error| failed("describe a matrix to its copy engine", error))?;
         Ok(TensorMap(map.opaque))
     }
 }
