@@ -1,130 +1,132 @@
-//! Products, passes and analyses of the deep network.
+//! Passes and analyses of the deep network.
 
-use crate::inputs::{BINS, CLASSES, OF_GEMM_A, OF_GEMM_B, OF_SIGNS, deep_network, hashed, split, uniform};
-use crate::{record_check, time};
-use criterion::Criterion;
+use crate::Bench;
+use crate::inputs::{
+    BINS, CLASSES, OF_GEMM_A, OF_SIGNS, deep_network, hashed, mean_magnitude, split, uniform, wide,
+};
 use netdyn::Result;
 use netdyn::analysis::{self, Options, Space};
-use netdyn::backend::cpu::Cpu;
-use netdyn::backend::{Activation, Backend, Field, Input, Labels, Linear, Part, PartMut, RankMass, Rows};
+use netdyn::backend::cuda::{Cuda, RankPlan};
+use netdyn::backend::{Backend, Field, Labels, Part, PartMut, RankMass, Rows};
 use netdyn::model::{BnMode, Evaluator, Net, Network, Samples, Start, outcome};
 
 const SAMPLES: usize = 60_000;
 const WIDTH: usize = 512;
 
-/// x Wᵀ without bias: the matrix product itself.
-pub fn gemm(criterion: &mut Criterion, cpu: &Cpu) {
-    let case = ("gemm", SAMPLES);
-    let desc = Linear { rows: SAMPLES, inputs: WIDTH, outputs: WIDTH };
-    let product = |(x, w, z): &mut (Vec<f32>, Vec<f32>, Vec<f32>)| {
-        let field = Field { z: Part::new(x, 0, SAMPLES * WIDTH), noise: None, norm: None };
-        let input = Input::Field { field, activation: Activation::Identity, dropout: None };
-        let weight = Part::new(w, 0, WIDTH * WIDTH);
-        cpu.linear(desc, &input, weight, None, PartMut::new(z, 0, SAMPLES * WIDTH), None)
-    };
-    let make = || {
-        let x = uniform(SAMPLES * WIDTH, OF_GEMM_A, 0.5);
-        let w = uniform(WIDTH * WIDTH, OF_GEMM_B, 0.5);
-        let mut work = (x, w, vec![f32::NAN; SAMPLES * WIDTH]);
-        product(&mut work)?;
-        record_check(case, &[vec![mean_magnitude(&work.2)], wide(&work.2[..3])].concat());
-        Ok(work)
-    };
-    time(criterion, case, (2 * SAMPLES * WIDTH * WIDTH) as u64, make, product);
-}
-
 /// Logits of all samples.
-pub fn forward(criterion: &mut Criterion, cpu: &Cpu) {
+pub fn forward<B: Backend>(bench: &mut Bench<'_, B>) {
     let case = ("forward", SAMPLES);
+    let checks = bench.checks(case);
     let network = deep_network();
-    let net = Net::<_, f32>::new(cpu, &network).unwrap();
+    let net = Net::<_, f32>::new(bench.backend, &network).unwrap();
     let chunk = Evaluator::chunk(&net, BnMode::Eval, SAMPLES);
-    let logits = |evaluator: &mut Evaluator<'_, '_, _, f32>, samples: &Samples<_>| {
+    let logits = |backend: &B, evaluator: &mut Evaluator<'_, '_, B, f32>, samples: &Samples<B>| {
         let mut all = Vec::with_capacity(SAMPLES * CLASSES);
         for first in (0..SAMPLES).step_by(chunk) {
             let rows = chunk.min(SAMPLES - first);
             let start = Start::Samples(samples, Rows::From(first));
             evaluator.forward(&net.params, start, rows)?;
-            all.extend(cpu.download(evaluator.logits(rows))?);
+            all.extend(backend.download(evaluator.logits(rows))?);
         }
         Ok(all)
     };
-    let make = || {
-        let samples = Samples::new(cpu, &split(SAMPLES))?;
+    let make = |backend: &B| {
+        let samples = Samples::new(backend, &split(SAMPLES))?;
         let mut evaluator = Evaluator::new(&net, BnMode::Eval, chunk)?;
-        let all = logits(&mut evaluator, &samples)?;
-        record_check(case, &[vec![mean_magnitude(&all)], wide(&all[..CLASSES])].concat());
+        let all = logits(backend, &mut evaluator, &samples)?;
+        checks.record(&[vec![mean_magnitude(&all)], wide(&all[..CLASSES])].concat());
         Ok((evaluator, samples))
     };
     let multiply_adds: usize = network.spec.widths.windows(2).map(|pair| pair[0] * pair[1]).sum();
-    time(criterion, case, (2 * SAMPLES * multiply_adds) as u64, make, |(evaluator, samples)| {
-        logits(evaluator, samples).map(drop)
+    let amount = (2 * SAMPLES * multiply_adds) as u64;
+    bench.time(case, amount, make, |backend, (evaluator, samples)| {
+        logits(backend, evaluator, samples).map(drop)
     });
 }
 
+const LAYER: RankMass = RankMass { rows: SAMPLES, neurons: WIDTH, classes: CLASSES, bins: BINS };
+
 /// Class mass by rank of one layer's field, and the classes' gradients of it.
-pub fn rpd_layer(criterion: &mut Criterion, cpu: &Cpu) {
-    let case = ("rpd_layer", SAMPLES);
-    let desc = RankMass { rows: SAMPLES, neurons: WIDTH, classes: CLASSES, bins: BINS };
-    let rank = |(z, labels, mass): &mut (Vec<f32>, Vec<u8>, Vec<f64>)| {
+pub fn rpd_layer<B: Backend>(bench: &mut Bench<'_, B>) {
+    rank_layer(bench, "rpd_layer", |backend, field, labels, mass| {
+        backend.rank_mass(LAYER, field, labels, mass)
+    });
+}
+
+/// The same from the ranks of all samples.
+pub fn ranks_layer(bench: &mut Bench<'_, Cuda>) {
+    rank_layer(bench, "ranks_layer", |card, field, labels, mass| {
+        card.rank_mass_as(RankPlan::sorted(LAYER), LAYER, field, labels, mass).map(drop)
+    });
+}
+
+fn rank_layer<B: Backend>(
+    bench: &mut Bench<'_, B>,
+    group: &'static str,
+    rank_mass: impl Fn(&B, &Field<'_, B, f32>, Labels<'_, B>, PartMut<'_, B, f64>) -> Result<()>,
+) {
+    let case = (group, SAMPLES);
+    let checks = bench.checks(case);
+    type Work<B> = (<B as Backend>::Buf<f32>, <B as Backend>::Buf<u8>, <B as Backend>::Buf<f64>);
+    let rank = |backend: &B, (z, labels, mass): &mut Work<B>| {
         let field = Field { z: Part::new(z, 0, SAMPLES * WIDTH), noise: None, norm: None };
         let labels = Labels { labels, rows: Rows::From(0) };
-        let len = mass.len();
-        cpu.rank_mass(desc, &field, labels, PartMut::new(mass, 0, len))
+        rank_mass(backend, &field, labels, PartMut::new(mass, 0, WIDTH * CLASSES * BINS))
     };
-    let make = || {
-        let z = uniform(SAMPLES * WIDTH, OF_GEMM_A, 0.5);
-        let mut work = (z, split(SAMPLES).labels, vec![f64::NAN; WIDTH * CLASSES * BINS]);
-        rank(&mut work)?;
-        record_check(case, &class_gradients(&work.1, &work.2));
+    let make = |backend: &B| {
+        let labels = split(SAMPLES).labels;
+        let mass = backend.upload(&vec![f64::NAN; WIDTH * CLASSES * BINS])?;
+        let z = backend.upload(&uniform(SAMPLES * WIDTH, OF_GEMM_A, 0.5))?;
+        let mut work: Work<B> = (z, backend.upload(&labels)?, mass);
+        rank(backend, &mut work)?;
+        let mass = backend.download(Part::new(&work.2, 0, WIDTH * CLASSES * BINS))?;
+        checks.record(&class_gradients(&labels, &mass));
         Ok(work)
     };
-    time(criterion, case, (SAMPLES * WIDTH) as u64, make, rank);
+    bench.time(case, (SAMPLES * WIDTH) as u64, make, rank);
 }
 
 /// Accuracy with the layers from l on replaced by their linear map, for every l, with and without offsets.
-pub fn lmap_curve(criterion: &mut Criterion, cpu: &Cpu) {
+pub fn lmap_curve<B: Backend>(bench: &mut Bench<'_, B>) {
     let case = ("lmap_curve", SAMPLES);
-    let curve = |(network, net, samples): &mut Work<'_>| {
+    whole_analysis(bench, case, |(network, net, samples)| {
         let curve = analysis::lmap(net, network, samples, &Options::default())?;
         Ok(curve.layers.iter().map(|layer| layer.accuracy).collect())
-    };
-    whole_analysis(criterion, cpu, case, curve);
+    });
 }
 
 /// Accuracy under noise at 20 amplitudes, 10 trials each, and the basin size that it brackets.
-pub fn basins(criterion: &mut Criterion, cpu: &Cpu) {
+pub fn basins<B: Backend>(bench: &mut Bench<'_, B>) {
     let amplitudes: Vec<f64> = (1..=20).map(|i| 0.05 * f64::from(i)).collect();
     for (name, space) in [("basin_sample", Space::Sample), ("basin_weight", Space::Weight)] {
         let options = Options { space, amplitudes: amplitudes.clone(), trials: 10, ..Options::default() };
-        let curve = |(network, net, samples): &mut Work<'_>| {
+        whole_analysis(bench, (name, 2_000), |(network, net, samples)| {
             let basin = analysis::basin(net, network, samples, &options, &mut analysis::no_progress)?;
             Ok(basin.curve.iter().map(|point| point.accuracy).collect())
-        };
-        whole_analysis(criterion, cpu, (name, 2_000), curve);
+        });
     }
 }
 
 /// A network and samples that it labelled itself, so that its own accuracy is one.
-type Work<'b> = (Network, Net<'b, Cpu, f32>, Samples<Cpu>);
+type Work<'b, B> = (Network, Net<'b, B, f32>, Samples<B>);
 
 /// Times an analysis, whose curve is the check.
-fn whole_analysis(
-    criterion: &mut Criterion,
-    cpu: &Cpu,
+fn whole_analysis<'b, B: Backend>(
+    bench: &mut Bench<'b, B>,
     case: (&str, usize),
-    curve: impl Fn(&mut Work<'_>) -> Result<Vec<f64>>,
+    curve: impl Fn(&mut Work<'b, B>) -> Result<Vec<f64>>,
 ) {
-    let make = || {
+    let checks = bench.checks(case);
+    let make = |backend: &'b B| {
         let network = deep_network();
-        let net = Net::new(cpu, &network)?;
+        let net = Net::new(backend, &network)?;
         let mut split = split(case.1);
-        split.labels = outcome(&net, &Samples::new(cpu, &split)?, case.1, BnMode::Eval)?.predicted;
-        let mut work = (network, net, Samples::new(cpu, &split)?);
-        record_check(case, &curve(&mut work)?);
+        split.labels = outcome(&net, &Samples::new(backend, &split)?, case.1, BnMode::Eval)?.predicted;
+        let mut work = (network, net, Samples::new(backend, &split)?);
+        checks.record(&curve(&mut work)?);
         Ok(work)
     };
-    time(criterion, case, case.1 as u64, make, |work| curve(work).map(drop));
+    bench.time(case, case.1 as u64, make, |_, work| curve(work).map(drop));
 }
 
 /// Gradient of every class's density, under the signs the peers use.
@@ -143,12 +145,4 @@ fn class_gradients(labels: &[u8], mass: &[f64]) -> Vec<f64> {
         -slope / spread * BINS as f64 / of_class / WIDTH as f64
     };
     (0..CLASSES).map(gradient).collect()
-}
-
-fn mean_magnitude(values: &[f32]) -> f64 {
-    values.iter().map(|value| f64::from(value.abs())).sum::<f64>() / values.len() as f64
-}
-
-fn wide(values: &[f32]) -> Vec<f64> {
-    values.iter().map(|&value| f64::from(value)).collect()
 }

@@ -14,6 +14,7 @@ const OF_LABELS: u32 = 2;
 pub const OF_SIGNS: u32 = 3;
 pub const OF_GEMM_A: u32 = 4;
 pub const OF_GEMM_B: u32 = 5;
+pub const OF_GEMM_DZ: u32 = 6;
 const OF_FIRST_LAYER: u32 = 16;
 
 /// A word that looks random: the mixer lowbias32 on index + what · golden ratio.
@@ -46,8 +47,13 @@ pub fn split(samples: usize) -> Split {
 
 /// 784-512x8-10 with batch norm, ReLU and biases.
 pub fn deep_spec() -> Spec {
-    let widths = [vec![PIXELS], vec![512; 8], vec![CLASSES]].concat();
-    Spec { norm: [vec![true; 8], vec![false]].concat(), ..plain_spec(widths, Activation::Relu) }
+    normalised_spec(512, 8)
+}
+
+/// So many hidden layers of one width, with batch norm, ReLU and biases.
+pub fn normalised_spec(width: usize, hidden: usize) -> Spec {
+    let widths = [vec![PIXELS], vec![width; hidden], vec![CLASSES]].concat();
+    Spec { norm: [vec![true; hidden], vec![false]].concat(), ..plain_spec(widths, Activation::Relu) }
 }
 
 /// A network with biases and without batch norm.
@@ -88,4 +94,12 @@ pub fn network(spec: Spec, gain: f64) -> Network {
         }
     }
     Network { spec, params, running, input: InputScale::Unit, step: None, config: None }
+}
+
+pub fn mean_magnitude(values: &[f32]) -> f64 {
+    values.iter().map(|value| f64::from(value.abs())).sum::<f64>() / values.len() as f64
+}
+
+pub fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&value| f64::from(value)).collect()
 }

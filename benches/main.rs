@@ -2,18 +2,26 @@
 //! the operations behind them.
 //!
 //! `cargo bench --bench netdyn -- step_512x8` runs one group; `scripts/bench-cpu` runs these and the peers in turn.
+//! Where there is a card every workload runs on it too, as `group/cuda/size`, and those of matrix products once more in
+//! each precision, as `group/cuda-tf32/size`; `scripts/gpu-check` runs those beside the peers. The program asks for no
+//! file: built once, it runs on any machine.
+//!
 //! Next to the times a comparable workload leaves a few of its results in the folder named by
 //! `NETDYN_BENCH_CHECKS`, so that a table of times can say that both sides computed the same.
 
 mod analyses;
 mod inputs;
 mod operations;
+mod products;
 mod steps;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use netdyn::Result;
 use netdyn::backend::cpu::Cpu;
-use std::time::Duration;
+use netdyn::backend::cuda::Cuda;
+use netdyn::backend::{Backend, Part, Precision};
+use std::hint::black_box;
+use std::time::{Duration, Instant};
 
 /// Uses as many threads as `NETDYN_BENCH_THREADS` says, or as there are processors.
 fn main() {
@@ -27,45 +35,119 @@ fn main() {
 fn bench(cpu: &Cpu) -> Result<()> {
     let criterion = Criterion::default().sample_size(10).measurement_time(Duration::from_secs(3));
     let criterion = &mut criterion.configure_from_args();
-    steps::step_512x8(criterion, cpu);
-    steps::shallow(criterion, cpu);
-    steps::small_net(criterion, cpu);
-    analyses::gemm(criterion, cpu);
-    analyses::forward(criterion, cpu);
-    analyses::rpd_layer(criterion, cpu);
-    analyses::lmap_curve(criterion, cpu);
-    analyses::basins(criterion, cpu);
-    operations::linear(criterion, cpu);
-    operations::linear_backward(criterion, cpu);
-    operations::normals(criterion, cpu);
-    operations::gram(criterion, cpu);
+    let cpu = &mut Bench { criterion, backend: cpu, device: None };
+    of_products(cpu);
+    of_the_rest(cpu);
+    on_cards(criterion)?;
     criterion.final_summary();
     Ok(())
 }
 
-/// Times `run` as `group/size`, `amount` of work (operations or samples) a call. What it works on is made once, and only if the command
-/// line asks for this benchmark.
-fn time<T>(
-    criterion: &mut Criterion,
-    (group, size): (&str, usize),
-    amount: u64,
-    make: impl Fn() -> Result<T>,
-    mut run: impl FnMut(&mut T) -> Result<()>,
-) {
-    let mut made = None;
-    let mut group = criterion.benchmark_group(group);
-    group.throughput(Throughput::Elements(amount));
-    group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
-        let work = made.get_or_insert_with(|| make().unwrap());
-        bencher.iter(|| run(work).unwrap());
-    });
-    group.finish();
+/// Everything on the first card, if there is one.
+fn on_cards(criterion: &mut Criterion) -> Result<()> {
+    let precisions = [
+        ("cuda", Precision::F32),
+        ("cuda-tf32", Precision::Tf32),
+        ("cuda-bf16", Precision::Bf16),
+        ("cuda-simt", Precision::Simt),
+    ];
+    for (device, precision) in precisions {
+        let card = match Cuda::open(0, precision) {
+            Ok(card) => card,
+            Err(why) if std::env::var_os("NETDYN_REQUIRE_CUDA").is_none() => {
+                eprintln!("nothing is timed on a card: {why}");
+                return Ok(());
+            }
+            Err(why) => return Err(why),
+        };
+        let card = &mut Bench { criterion, backend: &card, device: Some(device) };
+        of_products(card);
+        if precision == Precision::F32 {
+            of_the_rest(card);
+            analyses::ranks_layer(card);
+        }
+    }
+    Ok(())
 }
 
-/// Leaves results of a case for the comparison with the peers.
-fn record_check((group, size): (&str, usize), values: &[f64]) {
-    if let Some(folder) = std::env::var_os("NETDYN_BENCH_CHECKS") {
-        let file = std::path::Path::new(&folder).join(format!("{group}_{size}.json"));
-        std::fs::write(file, serde_json::to_string(values).unwrap()).unwrap();
+/// Workloads whose time depends on the arithmetic of the matrix products.
+fn of_products<B: Backend>(bench: &mut Bench<'_, B>) {
+    steps::step_512x8(bench);
+    steps::step_128x21(bench);
+    steps::shallow(bench);
+    steps::small_net(bench);
+    products::gemm(bench);
+    products::gemm_u8(bench);
+    products::gemm_dw(bench);
+    analyses::forward(bench);
+    operations::linear(bench);
+    operations::linear_backward(bench);
+}
+
+fn of_the_rest<B: Backend>(bench: &mut Bench<'_, B>) {
+    analyses::rpd_layer(bench);
+    analyses::lmap_curve(bench);
+    analyses::basins(bench);
+    operations::normals(bench);
+    operations::gram(bench);
+}
+
+/// A processor to time.
+struct Bench<'a, B> {
+    criterion: &'a mut Criterion,
+    backend: &'a B,
+    /// Its name in the ids; the CPU has none.
+    device: Option<&'static str>,
+}
+
+impl<'a, B: Backend> Bench<'a, B> {
+    /// Times `run` as `group/size`, `amount` of work (operations or samples) a call. What it works on is made once, and
+    /// only if the command line asks for this benchmark. The clock stops when the processor is done.
+    fn time<T>(
+        &mut self,
+        (group, size): (&str, usize),
+        amount: u64,
+        make: impl Fn(&'a B) -> Result<T>,
+        mut run: impl FnMut(&'a B, &mut T) -> Result<()>,
+    ) {
+        let id = match self.device {
+            None => BenchmarkId::from_parameter(size),
+            Some(device) => BenchmarkId::new(device, size),
+        };
+        let (mut made, backend) = (None, self.backend);
+        let mut group = self.criterion.benchmark_group(group);
+        group.throughput(Throughput::Elements(amount));
+        group.bench_function(id, |bencher| {
+            let gate = backend.zeros::<u8>(1).unwrap();
+            let wait = || backend.download(Part::new(&gate, 0, 1)).unwrap();
+            let work = made.get_or_insert_with(|| make(backend).unwrap());
+            bencher.iter_custom(|calls| {
+                wait();
+                let start = Instant::now();
+                (0..calls).for_each(|_| run(backend, black_box(work)).unwrap());
+                wait();
+                start.elapsed()
+            });
+        });
+        group.finish();
+    }
+
+    /// How a case's results are filed.
+    fn checks(&self, (group, size): (&str, usize)) -> Checks {
+        let device = self.device.map(|device| format!("{device}_")).unwrap_or_default();
+        Checks(format!("{group}_{device}{size}.json"))
+    }
+}
+
+/// The name under which a case leaves its results.
+struct Checks(String);
+
+impl Checks {
+    /// Leaves results of a case for the comparison with the peers.
+    fn record(&self, values: &[f64]) {
+        if let Some(folder) = std::env::var_os("NETDYN_BENCH_CHECKS") {
+            let file = std::path::Path::new(&folder).join(&self.0);
+            std::fs::write(file, serde_json::to_string(values).unwrap()).unwrap();
+        }
     }
 }

@@ -1,10 +1,8 @@
 //! Whole training steps on one fixed batch.
 
-use crate::inputs::{deep_spec, network, plain_spec, split};
-use crate::{record_check, time};
-use criterion::Criterion;
-use netdyn::backend::cpu::Cpu;
-use netdyn::backend::{Activation, LossKind, Optimizer, Rows, Update};
+use crate::Bench;
+use crate::inputs::{deep_spec, network, normalised_spec, plain_spec, split};
+use netdyn::backend::{Activation, Backend, LossKind, Optimizer, Rows, Update};
 use netdyn::model::{Net, Samples, Spec, Trainer};
 
 const BETAS: [f64; 2] = [0.9, 0.999];
@@ -14,49 +12,54 @@ const ADAMW: Update =
     Update { optimizer: Optimizer::AdamW { betas: BETAS, eps: 1e-8 }, lr: 1e-3, weight_decay: 0.01, step: 0 };
 
 /// The papers' deep network, on part of the samples and on all.
-pub fn step_512x8(criterion: &mut Criterion, cpu: &Cpu) {
+pub fn step_512x8<B: Backend>(bench: &mut Bench<'_, B>) {
     for batch in [12_000, 60_000] {
-        step(criterion, cpu, ("step_512x8", batch), deep_spec(), LossKind::CrossEntropy, ADAM);
+        step(bench, ("step_512x8", batch), deep_spec(), LossKind::CrossEntropy, ADAM);
     }
 }
 
+/// A narrow and deeper network, whose layers are bound by memory rather than arithmetic.
+pub fn step_128x21<B: Backend>(bench: &mut Bench<'_, B>) {
+    step(bench, ("step_128x21", 60_000), normalised_spec(128, 21), LossKind::CrossEntropy, ADAM);
+}
+
 /// The papers' shallow network, on few samples and on all.
-pub fn shallow(criterion: &mut Criterion, cpu: &Cpu) {
+pub fn shallow<B: Backend>(bench: &mut Bench<'_, B>) {
     for batch in [600, 60_000] {
         let spec = plain_spec(vec![784, 2048, 10], Activation::Tanh);
-        step(criterion, cpu, ("shallow", batch), spec, LossKind::CrossEntropy, ADAM);
+        step(bench, ("shallow", batch), spec, LossKind::CrossEntropy, ADAM);
     }
 }
 
 /// The small network of the grokking runs: what counts is what a step costs beside its arithmetic.
-pub fn small_net(criterion: &mut Criterion, cpu: &Cpu) {
+pub fn small_net<B: Backend>(bench: &mut Bench<'_, B>) {
     let spec = plain_spec(vec![784, 200, 200, 10], Activation::Relu);
-    step(criterion, cpu, ("small_net", 200), spec, LossKind::Mse, ADAMW);
+    step(bench, ("small_net", 200), spec, LossKind::Mse, ADAMW);
 }
 
 /// The check is the loss of the first three steps.
-fn step(
-    criterion: &mut Criterion,
-    cpu: &Cpu,
+fn step<B: Backend>(
+    bench: &mut Bench<'_, B>,
     case: (&str, usize),
     spec: Spec,
     loss: LossKind,
     update: Update,
 ) {
     let batch = case.1;
-    let make = || {
-        let samples = Samples::new(cpu, &split(batch))?;
-        let net = Net::<_, f32>::new(cpu, &network(spec.clone(), 1.0))?;
+    let checks = bench.checks(case);
+    let make = |backend| {
+        let samples = Samples::new(backend, &split(batch))?;
+        let net = Net::<_, f32>::new(backend, &network(spec.clone(), 1.0))?;
         let mut trainer = Trainer::new(net, loss, update, 0, batch)?;
         let mut losses = vec![];
         for _ in 0..3 {
             trainer.step(&samples, Rows::From(0), batch)?;
             losses.push(trainer.last_batch(batch)?.0);
         }
-        record_check(case, &losses);
+        checks.record(&losses);
         Ok((trainer, samples))
     };
-    time(criterion, case, flops(&spec, batch), make, |(trainer, samples)| {
+    bench.time(case, flops(&spec, batch), make, |_, (trainer, samples)| {
         trainer.step(samples, Rows::From(0), batch)
     });
 }

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from inputs import CLASSES, DEEP, GEMM_A, GEMM_B, LABELS, SIGNS, deep_network, hashed, samples, uniform
+from inputs import CLASSES, DEEP, GEMM_A, GEMM_B, GEMM_DZ, LABELS, SIGNS, deep_network, hashed, samples, uniform
 
 BINS = 100
 CHUNK = 10_000
@@ -16,23 +16,57 @@ COLUMNS = 128
 """Neurons sorted together: the fastest of those tried with 60,000 samples."""
 
 
-def gemm(setting, rows=60_000, width=512):
-    """A matrix product without allocation; the check is its mean magnitude and first entries."""
-    a = torch.from_numpy(uniform(rows * width, GEMM_A, 0.5).reshape(rows, width)).to(setting.device)
-    b = torch.from_numpy(uniform(width * width, GEMM_B, 0.5).reshape(width, width)).to(setting.device)
-    out = torch.empty(rows, width, device=setting.device)
-    flops = 2 * rows * width * width
+ROWS, WIDTH = 60_000, 512
 
-    def record(peer, product, result):
-        timing = setting.clock(product)
-        check = [float(result.abs().mean()), *result[0, :3].tolist()]
-        return dict(peer=peer, check=check, gflops=flops / timing["min"] * 1e-9) | timing
 
-    # b is stored [outputs, inputs], like a weight.
-    yield record("torch_mm", lambda: torch.mm(a, b.T, out=out), out)
+def gemm(setting):
+    """x Wᵀ, weights stored [outputs, inputs]."""
+    x, weight = uniform(ROWS * WIDTH, GEMM_A, 0.5).reshape(ROWS, WIDTH), weights(WIDTH)
+    yield from product(setting, x, weight.T, lambda: x[0].astype(np.float64) @ weight.T.astype(np.float64))
+
+
+def gemm_u8(setting):
+    """The same of pixels, which are floating-point numbers here."""
+    x, weight = samples(ROWS)[0].numpy(), weights(DEEP[0])
+    yield from product(setting, x, weight.T, lambda: x[0].astype(np.float64) @ weight.T.astype(np.float64))
+
+
+def gemm_dw(setting):
+    """dzᵀ x: a sum over all samples."""
+    dz, x = (uniform(ROWS * WIDTH, what, 0.5).reshape(ROWS, WIDTH) for what in (GEMM_DZ, GEMM_A))
+    yield from product(setting, dz.T, x, lambda: dz[:, 0].astype(np.float64) @ x.astype(np.float64))
+
+
+def weights(inputs):
+    """[512, inputs]"""
+    return uniform(WIDTH * inputs, GEMM_B, 0.5).reshape(WIDTH, inputs)
+
+
+def product(setting, left, right, first_row):
+    """A matrix product without allocation. The check is its mean magnitude and first row, the reference that row in
+    f64. Operands keep their strides, so that a transposed one stays transposed."""
+    number = torch.bfloat16 if setting.matmul == "bf16" and setting.device == "cuda" else torch.float32
+
+    def placed(array):
+        transposed = not array.flags.c_contiguous
+        tensor = torch.from_numpy(array.T if transposed else array).to(setting.device, number)
+        return tensor.T if transposed else tensor
+
+    a, b = placed(left), placed(right)
+    out = torch.empty(a.shape[0], b.shape[1], device=setting.device, dtype=number)
+    flops = 2 * a.shape[0] * a.shape[1] * b.shape[1]
+    reference = first_row().tolist()
+
+    def record(peer, work, result):
+        timing = setting.clock(work)
+        check = [float(result.float().abs().mean()), *result[0].float().tolist()]
+        times = dict(gflops=flops / timing["min"] * 1e-9) | timing
+        return dict(peer=peer, check=check, reference=reference) | times
+
+    yield record("torch_mm", lambda: torch.mm(a, b, out=out), out)
     if setting.device == "cpu":
-        plain, left, right = out.numpy(), a.numpy(), b.numpy()
-        yield record("numpy", lambda: np.matmul(left, right.T, out=plain), out)
+        plain = out.numpy()
+        yield record("numpy", lambda: np.matmul(left, right, out=plain), out)
 
 
 def forward(setting, count=60_000):
@@ -84,6 +118,15 @@ def rpd_layer(setting, count=60_000, neurons=512):
         columns_of = np.ascontiguousarray(field.numpy().T)
         host_labels, host_bins, host_negative = labels.numpy(), bins.numpy(), negative.numpy()
         yield dict(peer="numpy_argsort", check=gradients(with_numpy())) | setting.clock(with_numpy)
+
+
+def ranks_layer(setting, count=60_000, neurons=512):
+    """The ranks of all samples in every neuron, and nothing made of them."""
+    field = torch.from_numpy(uniform(count * neurons, GEMM_A, 0.5).reshape(count, neurons)).to(setting.device)
+    # torch sorts contiguous rows fastest; the transposition is not counted.
+    field = field.T.contiguous()
+    timing = setting.clock(lambda: torch.sort(field, dim=1, descending=True))
+    yield dict(peer="torch_sort", check=[]) | timing
 
 
 def labels_of(count):

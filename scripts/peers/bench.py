@@ -19,13 +19,14 @@ import torch
 
 import analyses
 from clock import Clock
-from inputs import DEEP
+from inputs import DEEP, NARROW
 from training import VARIANTS, step_case
 
 SHALLOW = [784, 2048, 10]
 STEPS = {
     "step_512x8/12000": partial(step_case, widths=DEEP, activation="relu", batch_norm=True, batch=12_000),
     "step_512x8/60000": partial(step_case, widths=DEEP, activation="relu", batch_norm=True, batch=60_000),
+    "step_128x21/60000": partial(step_case, widths=NARROW, activation="relu", batch_norm=True, batch=60_000),
     "shallow/600": partial(
         step_case, widths=SHALLOW, activation="tanh", batch_norm=False, batch=600, steps_per_call=20
     ),
@@ -45,8 +46,11 @@ for name in STEPS.keys() - {"small_net/200"}:
     STEPS[name] = partial(STEPS[name], loss="cross_entropy", optimizer="adam")
 ANALYSES = {
     "gemm/60000": analyses.gemm,
+    "gemm_u8/60000": analyses.gemm_u8,
+    "gemm_dw/60000": analyses.gemm_dw,
     "forward/60000": analyses.forward,
     "rpd_layer/60000": analyses.rpd_layer,
+    "ranks_layer/60000": analyses.ranks_layer,
     "lmap_curve/60000": analyses.lmap_curve,
     "basin_sample/2000": analyses.basin_sample,
     "basin_weight/2000": analyses.basin_weight,
@@ -60,6 +64,7 @@ class Setting:
     device: str
     clock: Clock
     variant: str
+    matmul: str
 
 
 def main():
@@ -81,7 +86,7 @@ def main():
         for case in args.cases.split(","):
             variants = args.variants.split(",") if case in STEPS else ["eager"]
             for variant in variants:
-                setting = Setting(args.device, clock, variant)
+                setting = Setting(args.device, clock, variant, matmul)
                 run = STEPS.get(case) or ANALYSES[case]
                 for result in run(setting):
                     result = dict(case=case, matmul=matmul) | result

@@ -9,8 +9,9 @@ from torch import nn
 
 CLASSES = 10
 DEEP = [784] + [512] * 8 + [CLASSES]
+NARROW = [784] + [128] * 21 + [CLASSES]
 
-PIXELS, LABELS, SIGNS, GEMM_A, GEMM_B, FIRST_LAYER = 1, 2, 3, 4, 5, 16
+PIXELS, LABELS, SIGNS, GEMM_A, GEMM_B, GEMM_DZ, FIRST_LAYER = 1, 2, 3, 4, 5, 6, 16
 """Which numbers are drawn: the second argument of `hashed`. Layer i uses two after FIRST_LAYER."""
 
 

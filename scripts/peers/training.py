@@ -16,20 +16,39 @@ def step_case(setting, widths, activation, batch_norm, batch, loss, optimizer, s
     objective = dict(mse=F.mse_loss, cross_entropy=F.cross_entropy)[loss]
     update = make_optimizer(setting, optimizer, net)
 
-    losses = []
-    for _ in range(3):
-        update.zero_grad()
-        value = objective(net(x), targets)
-        value.backward()
-        update.step()
-        losses.append(value.item())
+    def value():
+        # On a card PyTorch's bf16 is a matter of autocast; on the CPU, of the matmul precision.
+        with torch.autocast("cuda", torch.bfloat16, cache_enabled=False, enabled=setting.device == "cuda" and setting.matmul == "bf16"):
+            return objective(net(x), targets)
 
-    step = VARIANTS[setting.variant.split("+")[0]](lambda: objective(net(x), targets), update)
+    losses = first_losses(value, update)
+    reference = None
+    if setting.device == "cuda":
+        wide = network(widths, activation, batch_norm).to(setting.device, torch.float64).train()
+        x64, targets64 = x.double(), targets.double() if loss == "mse" else targets
+        plain = make_optimizer(setting, optimizer, wide)
+        reference = first_losses(lambda: objective(wide(x64), targets64), plain)
+        del wide, x64, targets64, plain
+
+    step = VARIANTS[setting.variant.split("+")[0]](value, update)
     timing = setting.clock(lambda: [step() for _ in range(steps_per_call)], steps_per_call)
     multiply_adds = sum(n * m for n, m in zip(widths, widths[1:]))
     # Forward, weight gradient and input gradient; the last is not needed for the first layer.
     flops = batch * (6 * multiply_adds - 2 * widths[0] * widths[1])
-    yield dict(peer=f"torch_{setting.variant}", check=losses, gflops=flops / timing["min"] * 1e-9) | timing
+    checked = dict(check=losses, reference=reference)
+    yield dict(peer=f"torch_{setting.variant}", gflops=flops / timing["min"] * 1e-9) | checked | timing
+
+
+def first_losses(value, update):
+    """The losses of three steps."""
+    losses = []
+    for _ in range(3):
+        update.zero_grad()
+        loss = value()
+        loss.backward()
+        update.step()
+        losses.append(loss.item())
+    return losses
 
 
 def make_optimizer(setting, name, net):

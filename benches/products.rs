@@ -1,0 +1,111 @@
+//! The matrix products of a layer, alone. Each leaves the mean magnitude of its result and the result's first row.
+
+use crate::inputs::{OF_GEMM_A, OF_GEMM_B, OF_GEMM_DZ, PIXELS, mean_magnitude, split, uniform, wide};
+use crate::{Bench, Checks};
+use netdyn::Result;
+use netdyn::backend::{
+    Activation, Backend, Delta, Field, Input, Linear, LinearBackward, Part, PartMut, Rows, Span,
+};
+
+const SAMPLES: usize = 60_000;
+const WIDTH: usize = 512;
+const CELLS: usize = SAMPLES * WIDTH;
+
+/// Operands and result of a product.
+struct Work<A, F> {
+    a: A,
+    b: F,
+    out: F,
+}
+
+/// x Wᵀ without bias.
+pub fn gemm<B: Backend>(bench: &mut Bench<'_, B>) {
+    let case = ("gemm", SAMPLES);
+    let checks = bench.checks(case);
+    let desc = Linear { rows: SAMPLES, inputs: WIDTH, outputs: WIDTH };
+    let product = |backend: &B, work: &mut Work<B::Buf<f32>, B::Buf<f32>>| {
+        forward(backend, desc, &plain(&work.a), &work.b, &mut work.out)
+    };
+    let make = |backend: &B| {
+        let a = backend.upload(&uniform(CELLS, OF_GEMM_A, 0.5))?;
+        let b = backend.upload(&uniform(WIDTH * WIDTH, OF_GEMM_B, 0.5))?;
+        let mut work = Work { a, b, out: backend.upload(&vec![f32::NAN; CELLS])? };
+        product(backend, &mut work)?;
+        record(backend, &checks, &work.out)?;
+        Ok(work)
+    };
+    bench.time(case, (2 * CELLS * WIDTH) as u64, make, product);
+}
+
+/// The same of pixels: the first layer.
+pub fn gemm_u8<B: Backend>(bench: &mut Bench<'_, B>) {
+    let case = ("gemm_u8", SAMPLES);
+    let checks = bench.checks(case);
+    let desc = Linear { rows: SAMPLES, inputs: PIXELS, outputs: WIDTH };
+    let product = |backend: &B, work: &mut Work<B::Buf<u8>, B::Buf<f32>>| {
+        let (pixels, rows) = (&work.a, Rows::From(0));
+        let input = Input::Pixels { pixels, rows, scale: 1.0 / 255.0, shift: 0.0 };
+        forward(backend, desc, &input, &work.b, &mut work.out)
+    };
+    let make = |backend: &B| {
+        let a = backend.upload(&split(SAMPLES).images)?;
+        let b = backend.upload(&uniform(WIDTH * PIXELS, OF_GEMM_B, 0.5))?;
+        let mut work = Work { a, b, out: backend.upload(&vec![f32::NAN; CELLS])? };
+        product(backend, &mut work)?;
+        record(backend, &checks, &work.out)?;
+        Ok(work)
+    };
+    bench.time(case, (2 * CELLS * PIXELS) as u64, make, product);
+}
+
+/// dzᵀ x: the gradient of the weights, a sum over all samples.
+pub fn gemm_dw<B: Backend>(bench: &mut Bench<'_, B>) {
+    let case = ("gemm_dw", SAMPLES);
+    let checks = bench.checks(case);
+    let weight = Span { start: 0, len: WIDTH * WIDTH };
+    let desc = LinearBackward {
+        rows: SAMPLES,
+        inputs: WIDTH,
+        outputs: WIDTH,
+        weight,
+        bias: None,
+        below_norm: None,
+    };
+    // The weights themselves matter only to the layer below.
+    let product = |backend: &B, (weights, work): &mut (B::Buf<f32>, Work<B::Buf<f32>, B::Buf<f32>>)| {
+        let delta = Delta { grad: &work.a, norm: None };
+        backend.linear_backward(desc, &delta, &plain(&work.b), weights, &mut work.out, None)
+    };
+    let make = |backend: &B| {
+        let a = backend.upload(&uniform(CELLS, OF_GEMM_DZ, 0.5))?;
+        let b = backend.upload(&uniform(CELLS, OF_GEMM_A, 0.5))?;
+        let out = backend.upload(&vec![f32::NAN; weight.len])?;
+        let mut work = (backend.zeros(weight.len)?, Work { a, b, out });
+        product(backend, &mut work)?;
+        record(backend, &checks, &work.1.out)?;
+        Ok(work)
+    };
+    bench.time(case, (2 * CELLS * WIDTH) as u64, make, product);
+}
+
+fn forward<B: Backend>(
+    backend: &B,
+    desc: Linear,
+    input: &Input<'_, B, f32>,
+    weight: &B::Buf<f32>,
+    z: &mut B::Buf<f32>,
+) -> Result<()> {
+    let weight = Part::new(weight, 0, desc.inputs * desc.outputs);
+    backend.linear(desc, input, weight, None, PartMut::new(z, 0, CELLS), None)
+}
+
+fn plain<B: Backend>(x: &B::Buf<f32>) -> Input<'_, B, f32> {
+    let field = Field { z: Part::new(x, 0, CELLS), noise: None, norm: None };
+    Input::Field { field, activation: Activation::Identity, dropout: None }
+}
+
+fn record<B: Backend>(backend: &B, checks: &Checks, out: &B::Buf<f32>) -> Result<()> {
+    let out = backend.download(Part::new(out, 0, B::len(out)))?;
+    checks.record(&[vec![mean_magnitude(&out)], wide(&out[..WIDTH])].concat());
+    Ok(())
+}
