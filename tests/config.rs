@@ -29,7 +29,7 @@ fn refusals_name_the_key_and_what_to_do() {
         ("[train]\nbatch = 10\nsteps = 3\nepochs = 1.0", vec!["steps or epochs"]),
         ("[train]\nbatch = 10\nlr = -1.0", vec!["train.lr", "-1"]),
         ("[train]\nbatch = 10\nlr = nan", vec!["train.lr"]),
-        ("[train]\nbatch = 10\nprecision = \"bf16\"", vec!["train.precision", "bf16", "f32"]),
+        ("[train]\nbatch = 10\nprecision = \"f16\"", vec!["train.precision", "f16", "f32"]),
         ("[data]\nlimit = 101", vec!["data.limit", "101", "100"]),
         ("[data]\nlimit = 50\ninput = \"sideways\"\n[train]\nbatch = 10", vec!["data.input", "sideways"]),
         ("[bn]\nmomentum = 1.5\n[train]\nbatch = 10", vec!["bn.momentum", "1.5"]),

@@ -67,7 +67,7 @@ fn losses<B: Backend, R: Real>(
 fn matches_definition<B: Backend, R: Real>(backend: &B, shapes: &[(usize, usize)]) {
     for &(rows, classes) in shapes {
         let logits: Vec<R> = values::<R>(3, rows * classes).iter().map(|v| R::of(9.0 * v.wide())).collect();
-        let labels: Vec<u8> = bytes(4, rows + 3).iter().map(|b| b % classes as u8).collect();
+        let labels: Vec<u8> = bytes(4, rows + 3).iter().map(|b| (usize::from(*b) % classes) as u8).collect();
         let index: Vec<u32> = (0..rows as u32).rev().collect();
         let (labels_buf, index_buf) = (backend.upload(&labels).unwrap(), backend.upload(&index).unwrap());
         for kind in [LossKind::CrossEntropy, LossKind::Mse] {
