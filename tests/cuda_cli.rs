@@ -66,8 +66,8 @@ fn has(text: &str, parts: &[&str]) {
 /// A small run on the built-in sample; `more` are further options.
 fn train<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let sets = ["--set", "model.widths=[784,8,8,10]", "--set", "train.batch=50", "--set", "data.limit=200"];
-    let steps = ["--set", "train.steps=6", "--data", "sample", "--threads", "1", "--out", out];
-    [&["train"], &sets[..], &steps, more].concat()
+    let steps = ["--set", "train.steps=6", "--set", "probe.what=[]", "--data", "sample", "--threads", "1"];
+    [&["train", "--out", out], &sets[..], &steps, more].concat()
 }
 
 /// A folder and the path of a run in it.
@@ -157,15 +157,15 @@ fn results_name_card_and_precision() {
     assert_eq!(manifest["precision"], "simt");
     let model = format!("{out}/checkpoints/step-00000006.safetensors");
     let stored = folder.path().join("found.json").display().to_string();
-    let analyze = ["analyze", "accuracy", &model, "--data", "sample", "--json", &stored];
+    let analyze = ["analyze", "accuracy", &model, "--data", "sample", "--limit", "100", "--json", &stored];
     success(USUAL, &[&analyze[..], &["--precision", "simt"]].concat());
     assert_eq!((&json(&stored)["device"], &json(&stored)["precision"]), (&NAME.into(), &"simt".into()));
     success(USUAL, &[&analyze[..], &["--device", "cpu"]].concat());
     assert_eq!((&json(&stored)["device"], &json(&stored)["precision"]), (&"cpu".into(), &"f32".into()));
 
     let small = folder.path().join("small.safetensors").display().to_string();
-    let prune = ["prune", &model, "--out", &small, "--from", "3", "--data", "sample", "--device", "cuda"];
-    success(USUAL, &prune);
+    let prune = ["prune", &model, "--out", &small, "--from", "3", "--data", "sample", "--limit", "100"];
+    success(USUAL, &[&prune[..], &["--device", "cuda", "--precision", "simt"]].concat());
     // The same run goes on without the card.
     let resumed = train(&out, &["--resume", "--set", "train.steps=8", "--device", "cuda:0"]);
     success(USUAL, &[&resumed[..], &["--precision", "simt"]].concat());
@@ -174,7 +174,7 @@ fn results_name_card_and_precision() {
 fn a_figure_names_its_card() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().display().to_string();
-    let sets = ["--set", "train.steps=2", "--set", "model.widths=[784,8,10]", "--set", "data.limit=100"];
+    let sets = ["--set", "train.steps=1", "--set", "model.widths=[784,8,10]", "--set", "train.batch=50"];
     let args =
         ["reproduce", "A2a", "--data", "sample", "--device", "cuda", "--precision", "bf16", "--out", &out];
     success(USUAL, &[&args[..], &sets].concat());
@@ -183,17 +183,18 @@ fn a_figure_names_its_card() {
     assert_eq!(figure["provenance"]["precision"], "bf16");
 }
 
-/// The sample's pixels take 2.4 MB of the card; the rest is for a few of its samples at a time.
+/// The sample's pixels take 0.8 MB of the card; the rest is for a few of its samples at a time.
 fn evaluation_fits_into_little_memory() {
     let (folder, out) = folder();
     success(USUAL, &train(&out, &["--device", "cpu"]));
     let model = format!("{out}/checkpoints/step-00000006.safetensors");
     let stored = folder.path().join("found.json").display().to_string();
     for what in ["accuracy", "lmap", "geometry", "project"] {
-        let args = ["analyze", what, &model, "--data", "sample", "--device", "cuda", "--json", &stored];
+        let args = ["analyze", what, &model, "--data", "sample", "--split", "test", "--limit", "600"];
+        let args = [&args[..], &["--device", "cuda", "--precision", "simt", "--json", &stored]].concat();
         success(USUAL, &args);
         let want = json(&stored);
-        success(&[("HOST_CUDA_MEMORY", "6000000")], &args);
+        success(&[("HOST_CUDA_MEMORY", "3000000")], &args);
         crate::engines::agree(what, &json(&stored), &want, 1e-12);
     }
 }

@@ -60,7 +60,17 @@ struct Case {
 
 const SMALL: &[usize] = &[30, 24, 17, 10];
 
-fn cases() -> Vec<Case> {
+/// All cases where they are cheap: a stand-in for a card takes long over the products on tensor cores.
+fn cases(precision: Precision) -> Vec<Case> {
+    let kept = match precision {
+        Precision::Simt => 0..4,
+        Precision::F32 => 1..3,
+        Precision::Tf32 | Precision::Bf16 => 2..3,
+    };
+    all_cases().drain(kept).collect()
+}
+
+fn all_cases() -> Vec<Case> {
     let (entropy, mse) = (LossKind::CrossEntropy, LossKind::Mse);
     let adam = Optimizer::Adam { betas: [0.9, 0.999], eps: 1e-8 };
     let adamw = Optimizer::AdamW { betas: [0.9, 0.98], eps: 1e-8 };
@@ -128,7 +138,7 @@ fn first_losses_agree(cuda: &Cuda, precision: Precision) {
         Precision::Tf32 => 1e-3,
         Precision::Bf16 => 1e-2,
     };
-    for case in cases() {
+    for case in all_cases() {
         let (got, _) = case.train(cuda, &train, 5);
         let want = on_cpu(|cpu| case.train(cpu, &train, 5).0);
         assert_close(case.name, &got, &want, 0.0, limit);
@@ -136,34 +146,35 @@ fn first_losses_agree(cuda: &Cuda, precision: Precision) {
 }
 
 fn fifty_steps_agree(cuda: &Cuda, precision: Precision) {
-    compare_runs(cuda, precision, &images(210, 30, 10, 1), &images(1000, 30, 10, 2), cases());
+    compare_runs(cuda, precision, &images(210, 30, 10, 1), &images(1000, 30, 10, 2), cases(precision));
 }
 
 /// Of a size for real cards.
 fn large_mnist_agrees(cuda: &Cuda, precision: Precision) {
     let [train, test] = mnist();
     let wide = |case: Case| Case { widths: &[784, 256, 128, 10], lr: case.lr / 4.0, ..case };
-    compare_runs(cuda, precision, &train, &test, cases().into_iter().map(wide).collect());
+    compare_runs(cuda, precision, &train, &test, all_cases().into_iter().map(wide).collect());
 }
 
 fn compare_runs(cuda: &Cuda, precision: Precision, train: &Split, test: &Split, cases: Vec<Case>) {
-    let loose = match precision {
-        Precision::F32 | Precision::Simt => 1.0,
-        Precision::Tf32 => 10.0,
-        Precision::Bf16 => 100.0,
+    // Relative of the loss; of the accuracy; of the parameters, where 50 steps leave them comparable.
+    let (loss_limit, accuracy_limit, params_limit) = match precision {
+        Precision::F32 | Precision::Simt => (1e-3, 0.003, Some(1e-4)),
+        Precision::Tf32 => (0.02, 0.01, None),
+        Precision::Bf16 => (0.05, 0.02, None),
     };
     for case in cases {
         let (losses, network) = case.train(cuda, train, 50);
         let (want_losses, want) = on_cpu(|cpu| case.train(cpu, train, 50));
         let name = case.name;
-        assert_close(&format!("{name}: loss"), &losses[49..], &want_losses[49..], 1e-3 * loose, 0.0);
+        assert_close(&format!("{name}: loss"), &losses[49..], &want_losses[49..], loss_limit, 0.0);
         assert!(want_losses[49] < 0.9 * want_losses[0], "{name}: nothing was learned: {want_losses:?}");
         let (share, want_share) = (accuracy(cuda, &network, test), on_cpu(|cpu| accuracy(cpu, &want, test)));
         let off = (share - want_share).abs();
-        assert!(off <= 0.003 * loose + 1e-9, "{name}: accuracy {share} and {want_share}");
-        if matches!(case.optimizer, Optimizer::Sgd { .. }) {
+        assert!(off <= accuracy_limit + 1e-9, "{name}: accuracy {share} and {want_share}");
+        if let (Optimizer::Sgd { .. }, Some(limit)) = (case.optimizer, params_limit) {
             let (got, want) = (determined(&network), determined(&want));
-            assert_close(&format!("{name}: parameters"), &got, &want, 0.0, 1e-4 * loose);
+            assert_close(&format!("{name}: parameters"), &got, &want, 0.0, limit);
         }
     }
 }
@@ -186,10 +197,10 @@ fn accuracy<B: Backend>(backend: &B, network: &Network, test: &Split) -> f64 {
 fn a_run_repeats_bit_for_bit(cuda: &Cuda, precision: Precision) {
     let train = images(210, 30, 10, 1);
     let again = Cuda::open(0, precision).unwrap();
-    for case in cases() {
-        let (losses, network) = case.train(cuda, &train, 12);
+    for case in cases(precision) {
+        let (losses, network) = case.train(cuda, &train, 5);
         for other in [cuda, &again] {
-            let (other_losses, other_network) = case.train(other, &train, 12);
+            let (other_losses, other_network) = case.train(other, &train, 5);
             assert!(losses == other_losses && network == other_network, "{}", case.name);
         }
     }
@@ -242,7 +253,7 @@ fn compare_analyses(cuda: &Cuda, precision: Precision, splits: &[Split; 2], widt
     if !matches!(precision, Precision::F32 | Precision::Simt) {
         return; // predictions near a border may fall on either side
     }
-    let case = Case { widths, ..cases().remove(2) };
+    let case = Case { widths, ..all_cases().remove(2) };
     let (_, network) = on_cpu(|cpu| case.train(cpu, &splits[0], 40));
     for bn in [BnMode::Eval, BnMode::Batch] {
         let got = analyses::<_, f32>(cuda, &network, splits, bn);
