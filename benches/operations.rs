@@ -35,9 +35,8 @@ pub fn linear_backward<B: Backend>(bench: &mut Bench<'_, B>) {
         bias: None,
         below_norm: None,
     };
-    let make = |on: &B| {
-        Ok((field(on)?, weights(on)?, field(on)?, nans(on, WIDTH * WIDTH)?, nans(on, CELLS)?))
-    };
+    let make =
+        |on: &B| Ok((field(on)?, weights(on)?, field(on)?, nans(on, WIDTH * WIDTH)?, nans(on, CELLS)?));
     let case = ("linear_backward", ROWS);
     bench.time(case, (4 * CELLS * WIDTH) as u64, make, |backend, (x, w, dz, grads, below)| {
         let delta = Delta { grad: dz, norm: None };

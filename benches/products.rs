@@ -63,14 +63,8 @@ pub fn gemm_dw<B: Backend>(bench: &mut Bench<'_, B>) {
     let case = ("gemm_dw", SAMPLES);
     let checks = bench.checks(case);
     let weight = Span { start: 0, len: WIDTH * WIDTH };
-    let desc = LinearBackward {
-        rows: SAMPLES,
-        inputs: WIDTH,
-        outputs: WIDTH,
-        weight,
-        bias: None,
-        below_norm: None,
-    };
+    let desc =
+        LinearBackward { rows: SAMPLES, inputs: WIDTH, outputs: WIDTH, weight, bias: None, below_norm: None };
     // The weights themselves matter only to the layer below.
     let product = |backend: &B, (weights, work): &mut (B::Buf<f32>, Work<B::Buf<f32>, B::Buf<f32>>)| {
         let delta = Delta { grad: &work.a, norm: None };
