@@ -56,7 +56,8 @@ impl Problem {
     }
 
     fn on_cpu(&self) -> Vec<f64> {
-        let run = |cpu: &Cpu| self.on(cpu, |(desc, field, labels, mass)| cpu.rank_mass(desc, field, labels, mass));
+        let run =
+            |cpu: &Cpu| self.on(cpu, |(desc, field, labels, mass)| cpu.rank_mass(desc, field, labels, mass));
         Cpu::new(2).unwrap().install(run).unwrap().0
     }
 

@@ -18,7 +18,8 @@ def step_case(setting, widths, activation, batch_norm, batch, loss, optimizer, s
 
     def value():
         # On a card PyTorch's bf16 is a matter of autocast; on the CPU, of the matmul precision.
-        with torch.autocast("cuda", torch.bfloat16, cache_enabled=False, enabled=setting.device == "cuda" and setting.matmul == "bf16"):
+        bf16 = setting.device == "cuda" and setting.matmul == "bf16"
+        with torch.autocast("cuda", torch.bfloat16, enabled=bf16, cache_enabled=False):
             return objective(net(x), targets)
 
     losses = first_losses(value, update)
