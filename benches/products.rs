@@ -58,6 +58,9 @@ pub fn gemm_u8<B: Backend>(bench: &mut Bench<'_, B>) {
     bench.time(case, (2 * CELLS * PIXELS) as u64, make, product);
 }
 
+/// A product's work, and the weights beside it.
+type Weighted<Buf> = (Buf, Work<Buf, Buf>);
+
 /// dzᵀ x: the gradient of the weights, a sum over all samples.
 pub fn gemm_dw<B: Backend>(bench: &mut Bench<'_, B>) {
     let case = ("gemm_dw", SAMPLES);
@@ -66,7 +69,7 @@ pub fn gemm_dw<B: Backend>(bench: &mut Bench<'_, B>) {
     let desc =
         LinearBackward { rows: SAMPLES, inputs: WIDTH, outputs: WIDTH, weight, bias: None, below_norm: None };
     // The weights themselves matter only to the layer below.
-    let product = |backend: &B, (weights, work): &mut (B::Buf<f32>, Work<B::Buf<f32>, B::Buf<f32>>)| {
+    let product = |backend: &B, (weights, work): &mut Weighted<B::Buf<f32>>| {
         let delta = Delta { grad: &work.a, norm: None };
         backend.linear_backward(desc, &delta, &plain(&work.b), weights, &mut work.out, None)
     };
