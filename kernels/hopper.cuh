@@ -15,7 +15,7 @@ struct alignas(128) TensorMap {
 #include "hopper.hpp"
 #else
 
-// ---- barriers: a phase ends when all arrivals and all bytes that it waits for are there -------------------------------
+// ---- barriers: a phase ends when all arrivals and all bytes that it waits for are there -----------------------------
 __device__ __forceinline__ void mbar_init(uint64_t* at, uint32_t arrivals) {
     asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" :: "r"(smem_u32(at)), "r"(arrivals) : "memory");
 }
@@ -37,7 +37,7 @@ __device__ __forceinline__ void mbar_wait(uint64_t* at, uint32_t parity) {
                  "@!over bra again;\n}" :: "r"(smem_u32(at)), "r"(parity) : "memory");
 }
 
-// ---- copies of tiles: x counts columns, y rows, z planes; what lies outside is zero -----------------------------------
+// ---- copies of tiles: x counts columns, y rows, z planes; what lies outside is zero ---------------------------------
 __device__ __forceinline__ void tma_prefetch(const TensorMap* map) {
     asm volatile("prefetch.tensormap [%0];" :: "l"(map) : "memory");
 }
@@ -47,7 +47,7 @@ __device__ __forceinline__ void tma_load_3d(void* to, const TensorMap* map, int 
                  :: "r"(smem_u32(to)), "l"(map), "r"(smem_u32(barrier)), "r"(x), "r"(y), "r"(z) : "memory");
 }
 
-// ---- products, which go on while the warpgroup does other things ------------------------------------------------------
+// ---- products, which go on while the warpgroup does other things ----------------------------------------------------
 // Before the first product that reads registers or shared memory written by ordinary instructions.
 __device__ __forceinline__ void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 __device__ __forceinline__ void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
@@ -62,7 +62,7 @@ __device__ __forceinline__ void reg_fence(float (&d)[64]) {
     for (int i = 0; i < 64; ++i) asm volatile("" : "+f"(d[i]) :: "memory");
 }
 
-// ---- the warpgroup's registers a thread, and barriers of a part of the block --------------------------------------------
+// ---- the warpgroup's registers a thread, and barriers of a part of the block ----------------------------------------
 template <int REGISTERS>
 __device__ __forceinline__ void reg_inc() {
     asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" :: "n"(REGISTERS));

@@ -7,8 +7,9 @@
 //
 // Shapes    a, b: planes, matmul.cuh, and their tensor maps; out [splits][m][ldo]
 // Aliasing  out may not overlap anything
-// Launch    384 threads and HOPPER_SHARED bytes of shared memory; at most as many blocks as there are tiles times splits. A
-//           block makes one tile after the other. Warpgroup 0 copies, 1 and 2 multiply: 64 x 128 of a tile each
+// Launch    384 threads and HOPPER_SHARED bytes of shared memory; at most as many blocks as there are tiles times
+//           splits. A block makes one tile after the other. Warpgroup 0 copies, 1 and 2 multiply: 64 x 128 of a tile
+//           each
 // Domain    m, n, k >= 1; pitches and plane strides that are multiples of 8, data aligned to 16 bytes. What lies
 //           beyond an operand's columns is not read
 // Repeats   the same bits whatever the number of blocks: each element is summed in the order of k, split by split.

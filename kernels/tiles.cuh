@@ -49,7 +49,7 @@ __device__ __forceinline__ constexpr unsigned mma_fragment_b(unsigned line, unsi
               : mma_chunk_at<false>({line + lane % 8 + lane / 16 * 8, k / 8 + lane / 8 % 2});
 }
 
-// ---- for wgmma: tiles come by tensor maps, whose rows of 128 bytes are swizzled ---------------------------------------
+// ---- for wgmma: tiles come by tensor maps, whose rows of 128 bytes are swizzled -------------------------------------
 
 constexpr unsigned WGMMA_DEPTH = 64;   // of the contraction, in a tile
 
@@ -76,7 +76,9 @@ struct WgmmaTile {
     static __device__ __forceinline__ constexpr unsigned box_row(unsigned line, unsigned k) { return MN ? k : line; }
 
     // The lower half of a descriptor of the tile at this address, or of the other 64 lines in it.
-    static __device__ __forceinline__ constexpr uint32_t base(uint32_t address) { return address >> 4 | LEADING >> 4 << 16; }
+    static __device__ __forceinline__ constexpr uint32_t base(uint32_t address) {
+        return address >> 4 | LEADING >> 4 << 16;
+    }
     // The descriptor of the 16 of the contraction from 16 `step` on, in a plane.
     static __device__ __forceinline__ constexpr uint64_t descriptor(uint32_t base, unsigned plane, unsigned step) {
         return uint64_t(1) << 62 | uint64_t(STRIDE >> 4) << 32 | (base + ((plane * PLANE + step * STEP) >> 4));

@@ -161,10 +161,9 @@ bool Problem::sums_came_out() const {
             const double mean = sum / (end - begin);
             for (unsigned i = begin; i < end; ++i) squares += std::pow(expected[size_t(i) * shape.n + j] - mean, 2);
             const double first_got = first.data()[part * shape.n + j], second_got = second.data()[part * shape.n + j];
-            const bool right = c.product == FORWARD
-                                   ? near(first_got, mean, size / (end - begin)) && near(second_got, squares, squares + 1)
-                                   : near(first_got, sum, size) && near(second_got, with_field, with_field_size);
-            if (!right) return false;
+            const bool moments = near(first_got, mean, size / (end - begin)) && near(second_got, squares, squares + 1);
+            const bool sums = near(first_got, sum, size) && near(second_got, with_field, with_field_size);
+            if (!(c.product == FORWARD ? moments : sums)) return false;
         }
     return true;
 }

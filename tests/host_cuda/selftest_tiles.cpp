@@ -136,7 +136,8 @@ bool wgmma_tile_is_right(unsigned line0, unsigned k0) {
     const Lookup args{tensor_map(operand, ROWS, COLUMNS, T::BOX_ROWS), line0, k0, found.data()};
     bool right = run<look_up<MN, PLANES, ALL_LINES>>(args, 1, T::BYTES + 1024).empty();
     for (unsigned i = 0; i < found.size(); ++i) {
-        const unsigned plane = i / (TILE * WGMMA_DEPTH), line = line0 + i / WGMMA_DEPTH % TILE, k = k0 + i % WGMMA_DEPTH;
+        const unsigned plane = i / (TILE * WGMMA_DEPTH);
+        const unsigned line = line0 + i / WGMMA_DEPTH % TILE, k = k0 + i % WGMMA_DEPTH;
         right = right && found[i] == bits(plane, line, k);
     }
     host_cuda::release(memory);
@@ -148,8 +149,9 @@ bool wgmma_tiles_are_right() {
     bool right = true;
     for (unsigned line0 : {0, 128})
         for (unsigned k0 : {0, 64})
-            right = right && wgmma_tile_is_right<MN, 1, false>(line0, k0) && wgmma_tile_is_right<MN, 1, true>(line0, k0) &&
-                    wgmma_tile_is_right<MN, 2, false>(line0, k0) && wgmma_tile_is_right<MN, 2, true>(line0, k0);
+            right = right && wgmma_tile_is_right<MN, 1, false>(line0, k0) &&
+                    wgmma_tile_is_right<MN, 1, true>(line0, k0) && wgmma_tile_is_right<MN, 2, false>(line0, k0) &&
+                    wgmma_tile_is_right<MN, 2, true>(line0, k0);
     return right;
 }
 
