@@ -2,11 +2,13 @@
 
 mod claims;
 mod figures;
+mod measurement;
 mod probes;
 mod reproduce;
 mod runs;
 
 pub use figures::{Definition, registry, select};
+pub use measurement::{Analysis, ClassDistances, Measurement, measure};
 pub use probes::NetworkProbes;
 pub use reproduce::{list, plan, reproduce};
 pub use runs::{Plan, Runs, train};

@@ -32,7 +32,7 @@ pub fn reproduce(
         check_memory(choice, &plan.config, train.len())?;
     }
     control.say(&summary(choice, &plans, request)?);
-    let mut runs = Runs::default();
+    let mut runs = Runs::new(&train, &test);
     for (index, plan) in plans.iter().enumerate() {
         let mut seeds = Vec::new();
         for config in repetitions(plan, request) {
@@ -44,7 +44,7 @@ pub fn reproduce(
                 config.seed
             ));
             let data = Data { train: &train, test: Some(&test) };
-            seeds.push(ensure(choice, &plan.name, &config, &data, &request.out, control)?);
+            seeds.push(ensure(choice, plan, &config, &data, &request.out, control)?);
         }
         runs.add(&plan.name, seeds);
     }
@@ -119,8 +119,13 @@ fn plans(setting: &Setting, figures: &[&Definition]) -> Result<Vec<Plan>> {
     let mut plans: Vec<Plan> = Vec::new();
     for figure in figures {
         for plan in (figure.runs)(setting)? {
-            if !plans.contains(&plan) {
-                plans.push(plan);
+            match plans.iter_mut().find(|known| known.name == plan.name) {
+                None => plans.push(plan),
+                Some(known) if known.config == plan.config => {
+                    let new = plan.after.into_iter().filter(|after| !known.after.contains(after));
+                    known.after.extend(new.collect::<Vec<_>>());
+                }
+                Some(_) => return Err(Error::Failed(format!("two runs are called {}", plan.name))),
             }
         }
     }

@@ -1,11 +1,13 @@
 //! The training runs behind figures: each is trained once, kept, and continued where it stopped.
 
+use super::measurement::{Measurement, measure};
 use super::probes::NetworkProbes;
 use crate::backend::{Backend, Choice, Job, Real, with};
 use crate::data::Split;
 use crate::store::{Manifest, RunDir, Status};
 use crate::train::{Config, Control, Data, now, run};
 use crate::{Error, Result};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
@@ -16,15 +18,25 @@ pub struct Plan {
     pub name: String,
     /// Everything it depends on but the seed; resolved.
     pub config: Config,
+    /// What is measured when it is finished.
+    pub after: Vec<Measurement>,
 }
 
-/// Finished runs by name, one directory per seed.
-#[derive(Debug, Default)]
-pub struct Runs {
+/// Finished runs by name, one directory per seed, and the data they were trained on.
+pub struct Runs<'a> {
+    /// The whole training set.
+    pub train: &'a Split,
+    /// The test set.
+    pub test: &'a Split,
     runs: Vec<(String, Vec<RunDir>)>,
 }
 
-impl Runs {
+impl<'a> Runs<'a> {
+    /// No runs yet.
+    pub fn new(train: &'a Split, test: &'a Split) -> Self {
+        Runs { train, test, runs: vec![] }
+    }
+
     /// Adds a finished run with its repetitions.
     pub fn add(&mut self, name: &str, seeds: Vec<RunDir>) {
         self.runs.push((name.to_owned(), seeds));
@@ -36,7 +48,13 @@ impl Runs {
         found.map(|(_, dirs)| &dirs[..]).ok_or_else(|| Error::Failed(format!("run {name} is not there")))
     }
 
-    /// Wall time of the runs with these names, all repetitions: seconds of training and of probes.
+    /// A measurement of a run, one for each repetition that has such a snapshot.
+    pub fn found<T: for<'d> Deserialize<'d>>(&self, name: &str, what: &Measurement) -> Result<Vec<T>> {
+        let results = self.of(name)?.iter().map(|dir| what.result(dir));
+        Ok(results.collect::<Result<Vec<Option<T>>>>()?.into_iter().flatten().collect())
+    }
+
+    /// Wall time of the runs with these names, all repetitions: seconds of training and of measuring.
     pub fn seconds(&self, names: &[String]) -> Result<[f64; 2]> {
         let mut sum = [0.0; 2];
         for (_, dirs) in self.runs.iter().filter(|(name, _)| names.contains(name)) {
@@ -52,9 +70,12 @@ impl Runs {
 /// Where a run of this configuration stands below `out`: its name, and eight digits of the configuration's
 /// SHA-256, so that a changed setting never meets the results of another.
 pub fn folder(out: &Path, name: &str, config: &Config) -> std::path::PathBuf {
-    let digest = Sha256::digest(config.to_toml().as_bytes());
-    let tag: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    out.join("runs").join(format!("{name}-seed{}-{tag}", config.seed))
+    out.join("runs").join(format!("{name}-seed{}-{}", config.seed, digest(&config.to_toml())))
+}
+
+/// Eight digits of a SHA-256.
+pub fn digest(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether the run in `folder` is finished.
@@ -63,23 +84,32 @@ pub fn is_done(folder: &Path) -> Result<bool> {
     Ok(manifest.is_some_and(|manifest| manifest.status == Status::Done))
 }
 
-/// The finished run of `config` (resolved), trained now as far as it is not there yet.
+/// The finished run of `config` (resolved), trained and measured now as far as that was not done yet.
 pub fn ensure(
     choice: Choice,
-    name: &str,
+    plan: &Plan,
     config: &Config,
     data: &Data<'_>,
     out: &Path,
     control: &dyn Control,
 ) -> Result<RunDir> {
-    let folder = folder(out, name, config);
-    if is_done(&folder)? {
-        control.say(&format!("{name}: done before"));
-        return RunDir::create(&folder);
-    }
+    let folder = folder(out, &plan.name, config);
+    let done = is_done(&folder)?;
     let dir = RunDir::create(&folder)?;
-    train(choice, config, data, &dir, control)?;
+    match done {
+        true => control.say(&format!("{}: done before", plan.name)),
+        false => drop(train(choice, config, data, &dir, control)?),
+    }
+    let limited = limited(config, data.train);
+    let data = Data { train: limited.as_ref().unwrap_or(data.train), test: data.test };
+    measure(choice, &plan.after, config, &data, &dir, control)?;
     Ok(dir)
+}
+
+/// The part of the training set that a run takes, if it is not the whole.
+fn limited(config: &Config, train: &Split) -> Option<Split> {
+    let limit = config.data.limit;
+    (limit != 0 && limit < train.len()).then(|| train.first(limit))
 }
 
 /// Trains `config` (resolved) in `dir`, with the probes it asks for, from the newest checkpoint if there is
@@ -91,12 +121,8 @@ pub fn train(
     dir: &RunDir,
     control: &dyn Control,
 ) -> Result<Manifest> {
-    let limited;
-    let mut data = Data { train: data.train, test: data.test };
-    if config.data.limit != 0 && config.data.limit < data.train.len() {
-        limited = data.train.first(config.data.limit);
-        data.train = &limited;
-    }
+    let limited = limited(config, data.train);
+    let data = Data { train: limited.as_ref().unwrap_or(data.train), test: data.test };
     with(choice.computing(&config.train.precision)?, Training { config, data, dir, control })
 }
 

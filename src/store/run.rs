@@ -6,6 +6,7 @@
 use super::write_atomic;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::fmt::Display;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -80,7 +81,7 @@ impl RunDir {
     /// # Errors
     /// [`Error::Io`] where it cannot be made or written to.
     pub fn create(path: &Path) -> Result<RunDir> {
-        for folder in ["analysis", "checkpoints"] {
+        for folder in ["analysis", "checkpoints", "snapshots"] {
             let folder = path.join(folder);
             fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
             remove_leftovers(&folder)?;
@@ -127,19 +128,41 @@ impl RunDir {
 
     /// Writes `analysis/<what>-step-<step>.json`.
     pub fn write_analysis(&self, what: &str, step: u64, document: &impl Serialize) -> Result<()> {
-        self.write(&format!("analysis/{what}-step-{step:08}.json"), to_json(document)?.as_bytes())
+        self.write_result(&at_step(what, step), document)
     }
 
     /// Reads an analysis of one step.
     pub fn analysis<T: for<'a> Deserialize<'a>>(&self, what: &str, step: u64) -> Result<T> {
-        let path = self.path.join(format!("analysis/{what}-step-{step:08}.json"));
-        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-        serde_json::from_str(&text).map_err(|e| Error::file(&path, format!("is no {what} result: {e}")))
+        let missing = || Error::Failed(format!("{} has no {what} of step {step}", self.path.display()));
+        self.result(&at_step(what, step))?.ok_or_else(missing)
+    }
+
+    /// Writes `analysis/<name>.json`.
+    pub fn write_result(&self, name: &str, document: &impl Serialize) -> Result<()> {
+        self.write(&format!("analysis/{name}.json"), to_json(document)?.as_bytes())
+    }
+
+    /// Reads `analysis/<name>.json`, if it is there.
+    pub fn result<T: for<'a> Deserialize<'a>>(&self, name: &str) -> Result<Option<T>> {
+        let path = self.path.join(format!("analysis/{name}.json"));
+        let Some(text) = read_if_there(&path)? else { return Ok(None) };
+        let result = serde_json::from_str(&text);
+        result.map(Some).map_err(|e| Error::file(&path, format!("is no {name} result: {e}")))
+    }
+
+    /// Whether `analysis/<name>.json` is there.
+    pub fn has_result(&self, name: &str) -> bool {
+        self.path.join(format!("analysis/{name}.json")).is_file()
     }
 
     /// Where the checkpoint of a step stands.
     pub fn checkpoint(&self, step: u64) -> PathBuf {
         self.path.join(format!("checkpoints/step-{step:08}.safetensors"))
+    }
+
+    /// Where the snapshot of this name stands.
+    pub fn snapshot(&self, name: impl Display) -> PathBuf {
+        self.path.join(format!("snapshots/{name}.safetensors"))
     }
 
     /// Steps of the stored checkpoints, ascending.
@@ -210,6 +233,10 @@ impl RunDir {
     fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         write_atomic(&self.path.join(name), |file| file.write_all(bytes))
     }
+}
+
+fn at_step(what: &str, step: u64) -> String {
+    format!("{what}-step-{step:08}")
 }
 
 /// Removes what a killed process left of files it was writing. The folder has one writer at a time.

@@ -23,8 +23,8 @@ pub fn save<B: Backend, R: Real>(trainer: &Trainer<'_, B, R>, config: &Config, d
             extra.tensors.insert(name.into(), Tensor::of(&[values.len()], values));
         }
     }
-    let numbers = if R::NAME == "f64" { Numbers::F64 } else { Numbers::F32 };
-    file::write_with(&dir.checkpoint(trainer.step), &network, Names::Modulelist, numbers, extra)
+    let path = dir.checkpoint(trainer.step);
+    file::write_with(&path, &network, Names::Modulelist, Numbers::of::<R>(), extra)
 }
 
 /// Puts the newest stored state of the directory into the trainer and answers its step; none if there is no

@@ -6,6 +6,7 @@ mod schedule;
 
 pub use schedule::Schedule;
 
+use super::Snapshot;
 use crate::Result;
 use crate::backend::{Activation, LossKind, Optimizer, Update};
 use crate::data::InputScale;
@@ -215,6 +216,8 @@ pub struct CheckpointConfig {
     pub every: u64,
     /// How many of the newest to keep.
     pub keep: usize,
+    /// Moments whose network is kept beside them: "best", "memorised", "last", "step-N".
+    pub snapshots: Vec<Snapshot>,
 }
 
 impl Default for Config {
@@ -292,7 +295,7 @@ impl Default for ProbeConfig {
 
 impl Default for CheckpointConfig {
     fn default() -> Self {
-        CheckpointConfig { every: 0, keep: 2 }
+        CheckpointConfig { every: 0, keep: 2, snapshots: vec![] }
     }
 }
 
@@ -338,6 +341,19 @@ impl Config {
             weight_decay: self.train.weight_decay.unwrap_or(0.0),
             step: 1,
         }
+    }
+
+    /// The steps at which the run is measured, ascending; after [`Config::resolve`].
+    pub fn probed(&self) -> Vec<u64> {
+        let snapshots = self.checkpoint.snapshots.iter().filter_map(|snapshot| match snapshot {
+            Snapshot::Step(step) => Some(*step),
+            _ => None,
+        });
+        let mut steps = self.probe.schedule.steps(self.steps());
+        steps.extend(snapshots.filter(|step| *step <= self.steps()));
+        steps.sort_unstable();
+        steps.dedup();
+        steps
     }
 
     /// Updates of the whole run; after [`Config::resolve`].

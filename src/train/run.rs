@@ -1,8 +1,10 @@
 //! One training run in its directory, from the first step or from the newest checkpoint.
 
+use super::snapshot::Keeper;
 use super::{Config, Shuffler, checkpoint};
 use crate::backend::{Backend, Real, Rows};
 use crate::data::Split;
+use crate::model::file::Numbers;
 use crate::model::{Net, Samples, Trainer, network};
 use crate::store::{Manifest, RunDir, Status};
 use crate::{Error, Result};
@@ -98,7 +100,8 @@ pub fn run<B: Backend, R: Real>(
     dir.write_manifest(&manifest)?;
 
     let steps = config.steps();
-    let due = config.probe.schedule.steps(steps);
+    let due = config.probed();
+    let mut keeper = Keeper::new(&config.checkpoint.snapshots, dir, Numbers::of::<R>(), steps)?;
     let shuffler =
         Shuffler::new::<R>(config.data.order, config.seed, train.len, &config.spec(), config.init.rng);
     let mut batches = Batches::new(backend, &shuffler, train.len, batch)?;
@@ -118,6 +121,7 @@ pub fn run<B: Backend, R: Real>(
             let fixed = [step.to_string(), cell(Some(epoch)), cell(Some(*training))];
             let values = row.fixed.iter().chain(&row.values).map(|value| cell(*value));
             dir.add_metrics(&fixed.into_iter().chain(values).collect::<Vec<_>>())?;
+            keeper.take(step, &row, || trainer.net.to_network())?;
             next += 1;
         }
         control.progress(step);

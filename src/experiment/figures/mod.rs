@@ -76,7 +76,8 @@ impl Setting {
             [format!("data.name={}", quoted(&self.data)), format!("train.precision=\"{}\"", self.precision)];
         let sets: Vec<String> = common.into_iter().chain(self.sets.iter().cloned()).collect();
         let config = Config::parse(toml, &name, &sets)?;
-        Ok(Plan { config: config.resolve(self.samples, self.pixels, self.classes)?, name })
+        let config = config.resolve(self.samples, self.pixels, self.classes)?;
+        Ok(Plan { name, config, after: vec![] })
     }
 }
 

@@ -4,6 +4,7 @@ use super::names::RESERVED;
 use super::tensor::Tensor;
 use super::understood::activation_name;
 use super::{Extra, container, key};
+use crate::backend::Real;
 use crate::error::{Error, Result};
 use crate::model::Network;
 use std::collections::BTreeMap;
@@ -25,6 +26,13 @@ pub enum Numbers {
     F32,
     /// Exact: for resuming what was trained in f64.
     F64,
+}
+
+impl Numbers {
+    /// What holds R without loss.
+    pub fn of<R: Real>() -> Numbers {
+        if R::NAME == "f64" { Numbers::F64 } else { Numbers::F32 }
+    }
 }
 
 /// Writes `network` in f32, atomically. `docs/network-files.md` has the Python that loads it.

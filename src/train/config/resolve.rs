@@ -1,8 +1,9 @@
 //! What a configuration leaves open, filled; and every value checked.
 
-use super::{Config, MomentumConfig, OptimizerKind, Order};
+use super::{Config, MomentumConfig, OptimizerKind, Order, Probe};
 use crate::backend::PRECISIONS;
 use crate::model::RngKind;
+use crate::train::Snapshot;
 use crate::{Error, Result};
 
 impl Config {
@@ -107,6 +108,16 @@ impl Config {
         }
         if self.probe.trials == 0 {
             return usage("probe.trials", "0 trials");
+        }
+        let measured = |probes: &[Probe]| self.probe.what.iter().any(|probe| probes.contains(probe));
+        let lacking = self.checkpoint.snapshots.iter().find(|snapshot| match snapshot {
+            Snapshot::Best => !measured(&[Probe::Accuracy, Probe::TestAccuracy]),
+            Snapshot::Memorised => !measured(&[Probe::Accuracy]),
+            Snapshot::Last | Snapshot::Step(_) => false,
+        });
+        if let Some(snapshot) = lacking {
+            let what = format!("\"{snapshot}\" is judged by a probe that is not there: add \"accuracy\" to probe.what");
+            return usage("checkpoint.snapshots", what);
         }
         if !PRECISIONS.contains(&self.train.precision.as_str()) {
             let known = PRECISIONS.join(", ");
