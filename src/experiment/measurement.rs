@@ -159,7 +159,8 @@ pub fn measure(
     if left.is_empty() {
         return Ok(());
     }
-    let done = with(choice.computing(&config.train.precision)?, Measuring { left, config, data, dir, control });
+    let done =
+        with(choice.computing(&config.train.precision)?, Measuring { left, config, data, dir, control });
     if let Some(manifest) = dir.manifest()? {
         let [training, probing] = manifest.seconds;
         let seconds = [training, probing + clock.elapsed().as_secs_f64()];
@@ -205,7 +206,8 @@ impl Measuring<'_> {
             let net = Net::<B, R>::new(backend, network)?;
             let options = Options { seed: self.config.seed, ..measurement.options.clone() };
             let result = one(measurement.what, &net, network, &train, used, &options)?;
-            let (name, model) = (measurement.what.name(), format!("snapshots/{}.safetensors", measurement.at));
+            let (name, model) =
+                (measurement.what.name(), format!("snapshots/{}.safetensors", measurement.at));
             let rows = options.rows(used.len)?;
             let document = Document::new::<B, R>(backend, name, model, rows, &options, result);
             self.dir.write_result(&measurement.file(), &document)?;

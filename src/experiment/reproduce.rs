@@ -199,6 +199,8 @@ fn figure(
         series: drawing.series,
         marks: drawing.marks,
         claims: drawing.claims,
+        images: drawing.images,
+        scene: drawing.scene,
         provenance: Provenance {
             version: manifest.version,
             commit: manifest.commit,
@@ -210,6 +212,7 @@ fn figure(
             seeds: (request.seed..request.seed + request.seeds).collect(),
             bn: "eval".into(),
             seconds: training + probing,
+            measuring: probing,
             date: now(),
             command: request.command.clone(),
         },

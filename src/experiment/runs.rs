@@ -22,6 +22,14 @@ pub struct Plan {
     pub after: Vec<Measurement>,
 }
 
+impl Plan {
+    /// The same run with more to measure when it is finished.
+    pub fn measuring(mut self, after: impl IntoIterator<Item = Measurement>) -> Plan {
+        self.after.extend(after);
+        self
+    }
+}
+
 /// Finished runs by name, one directory per seed, and the data they were trained on.
 pub struct Runs<'a> {
     /// The whole training set.

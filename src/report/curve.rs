@@ -51,8 +51,12 @@ pub(super) struct Look {
 
 impl Look {
     pub fn of(figure: &Figure, series: &Series) -> Look {
-        let last = figure.series.iter().map(|series| series.color).max().unwrap_or(0);
         let look = Look { color: INK, shape: series.color, style: series.style, weight: 1.0, marked: true };
+        if let Some(shade) = series.shade {
+            return Look { color: ramp(shade.clamp(0.0, 1.0)), weight: 0.75, marked: false, ..look };
+        }
+        let own = figure.series.iter().filter(|series| series.shade.is_none());
+        let last = own.map(|series| series.color).max().unwrap_or(0);
         if last < PALETTE.len() {
             return Look { color: PALETTE[series.color], ..look };
         }
@@ -63,7 +67,7 @@ impl Look {
     fn pen(&self) -> Pen {
         let (width, dash) = match self.style {
             Style::Dashed => (2.2, Some([8.0, 5.0])),
-            Style::Thin => (1.1, None),
+            Style::Thin | Style::Region => (1.1, None),
             Style::Line | Style::LinePoints | Style::Points => (2.4, None),
         };
         Pen { color: self.color, width: width * self.weight, dash }
@@ -75,7 +79,7 @@ impl Look {
             canvas.line(&[(at.0 - 14.0, at.1), (at.0 + 14.0, at.1)], self.pen())?;
         }
         match self.style {
-            Style::Thin => Ok(()),
+            Style::Thin | Style::Region => Ok(()),
             Style::Line | Style::Dashed if !self.marked => Ok(()),
             _ => self.marker(canvas, at, 4.5, 1.0),
         }
@@ -165,14 +169,16 @@ impl Curve {
                 self.all_markers(canvas, frame)
             }
             Style::Points => self.all_markers(canvas, frame),
+            Style::Region => Ok(()),
         }
     }
 
-    /// Draws the errors, below all lines: a band along a line, a bar through a marker.
-    pub fn draw_errors<DB: DrawingBackend>(&self, canvas: &Canvas<DB>, frame: Frame) -> Result<()> {
+    /// Draws what lies below all lines: regions, and errors, a band along a line, a bar through a marker.
+    pub fn draw_below<DB: DrawingBackend>(&self, canvas: &Canvas<DB>, frame: Frame) -> Result<()> {
         match self.look.style {
             Style::Line | Style::Dashed | Style::Thin => self.bands(canvas, frame),
             Style::LinePoints | Style::Points => self.bars(canvas, frame),
+            Style::Region => self.region(canvas, frame),
         }
     }
 
@@ -180,6 +186,18 @@ impl Curve {
         for run in &self.runs {
             let points: Vec<Point> = run.iter().map(|&(point, _)| point).collect();
             for piece in frame.clip_line(&thinned(&points)) {
+                canvas.line(&piece, self.look.pen())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn region<DB: DrawingBackend>(&self, canvas: &Canvas<DB>, frame: Frame) -> Result<()> {
+        for run in &self.runs {
+            let mut outline: Vec<Point> = run.iter().map(|&(point, _)| point).collect();
+            outline.extend(outline.first().copied());
+            canvas.fill(&frame.clip_polygon(outline.clone()), self.look.color, 0.16)?;
+            for piece in frame.clip_line(&outline) {
                 canvas.line(&piece, self.look.pen())?;
             }
         }

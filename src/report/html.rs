@@ -222,6 +222,7 @@ fn facts(figure: &Figure) -> [(&'static str, String); 10] {
         seeds,
         bn,
         seconds,
+        measuring,
         date,
         command,
     } = &figure.provenance;
@@ -240,7 +241,7 @@ fn facts(figure: &Figure) -> [(&'static str, String); 10] {
         ("Data", format!("{}{sums}", escape(data))),
         ("Seeds", seeds.join(", ")),
         ("Batch norm", escape(bn)),
-        ("Run time", duration(*seconds)),
+        ("Run time", format!("{}, of which {} for measuring", duration(*seconds), duration(*measuring))),
         ("Finished", escape(date)),
         ("Version", format!("{}{commit}", escape(version))),
         ("Command", code(command)),

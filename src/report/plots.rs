@@ -168,7 +168,7 @@ fn draw<DB: DrawingBackend>(canvas: &Canvas<DB>, figure: &Figure) -> Result<()> 
         })
         .collect();
     for curve in &curves {
-        curve.draw_errors(canvas, frame)?;
+        curve.draw_below(canvas, frame)?;
     }
     for (turn, curve) in curves.iter().enumerate() {
         curve.draw(canvas, frame, turn)?;

@@ -42,8 +42,47 @@ pub struct Figure {
     pub marks: Vec<Mark>,
     /// What the papers claim about it, with verdicts.
     pub claims: Vec<Claim>,
+    /// Small pictures beside the plot.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<Image>,
+    /// The same in three dimensions, for a page of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scene: Option<Scene>,
     /// How it was made.
     pub provenance: Provenance,
+}
+
+/// A grey picture, such as a sample.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Image {
+    /// What it shows, a few words.
+    pub caption: String,
+    /// Pixels of a row.
+    pub width: usize,
+    /// Row by row, 0 = dark.
+    pub pixels: Vec<u8>,
+}
+
+/// Points in space.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scene {
+    /// Names of the three axes.
+    pub axes: [String; 3],
+    /// The points.
+    pub points: Vec<ScenePoint>,
+}
+
+/// A point in space.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScenePoint {
+    /// Where.
+    pub at: [f64; 3],
+    /// Index into the palette.
+    pub color: usize,
+    /// What is told about it.
+    pub label: String,
+    /// Drawn larger: the point from which others come.
+    pub large: bool,
 }
 
 /// An axis.
@@ -75,6 +114,9 @@ pub struct Series {
     pub right: bool,
     /// Index into the palette; series that belong together share it.
     pub color: usize,
+    /// Place, 0…1, in an ordered family such as the layers of a network: a colour from dark to light instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shade: Option<f64>,
 }
 
 /// How a series is drawn.
@@ -91,6 +133,8 @@ pub enum Style {
     Thin,
     /// Markers only.
     Points,
+    /// The inside of a closed outline, drawn behind everything else.
+    Region,
 }
 
 /// A vertical line.
@@ -156,6 +200,9 @@ pub struct Provenance {
     /// Wall time of the runs behind it, seconds.
     #[serde(deserialize_with = "number_or_nan")]
     pub seconds: f64,
+    /// How much of it went into measuring, along the way and afterwards, seconds.
+    #[serde(default)]
+    pub measuring: f64,
     /// When it was finished, RFC 3339.
     pub date: String,
     /// The command that makes it again.
@@ -180,6 +227,8 @@ impl Figure {
             series: Vec::new(),
             marks: Vec::new(),
             claims: Vec::new(),
+            images: Vec::new(),
+            scene: None,
             provenance: Provenance::default(),
         }
     }
@@ -257,6 +306,7 @@ impl Series {
             style,
             right: false,
             color,
+            shade: None,
         }
     }
 }

@@ -56,9 +56,11 @@ impl FromStr for Snapshot {
             "best" => Ok(Snapshot::Best),
             "memorised" => Ok(Snapshot::Memorised),
             "last" => Ok(Snapshot::Last),
-            _ => text.strip_prefix("step-").and_then(|step| step.parse().ok()).map(Snapshot::Step).ok_or_else(|| {
-                format!("'{text}' is none of \"best\", \"memorised\", \"last\", \"step-N\"")
-            }),
+            _ => {
+                text.strip_prefix("step-").and_then(|step| step.parse().ok()).map(Snapshot::Step).ok_or_else(
+                    || format!("'{text}' is none of \"best\", \"memorised\", \"last\", \"step-N\""),
+                )
+            }
         }
     }
 }

@@ -216,12 +216,9 @@ fn sizes(setting: &Setting, runs: &Runs, curves: &[Curve]) -> Result<Drawing> {
                   together."
                 .into(),
         scaled_down: scaled_down(setting),
-        x: log_axis("training samples"),
-        y: linear_axis("test accuracy"),
-        y_right: None,
         series: drawn,
-        marks: vec![],
         claims,
+        ..Drawing::new(log_axis("training samples"), linear_axis("test accuracy"))
     })
 }
 
@@ -244,12 +241,9 @@ fn epochs(setting: &Setting, runs: &Runs, curves: &[Curve]) -> Result<Drawing> {
                   linear one."
                 .into(),
         scaled_down: scaled_down(setting),
-        x: log_axis("epoch"),
-        y: linear_axis("test accuracy"),
-        y_right: None,
         series: drawn,
-        marks: vec![],
         claims,
+        ..Drawing::new(log_axis("epoch"), linear_axis("test accuracy"))
     })
 }
 
@@ -350,12 +344,9 @@ fn densities(setting: &Setting, runs: &Runs, size: usize, claim: Claim) -> Resul
              means no preference."
         ),
         scaled_down: scaled_down(setting),
-        x,
-        y,
-        y_right: None,
         series: drawn,
-        marks: vec![],
         claims: vec![claim],
+        ..Drawing::new(x, y)
     })
 }
 
@@ -415,12 +406,9 @@ fn evolution(setting: &Setting, runs: &Runs) -> Result<Drawing> {
                   flattens again as folding neurons are recruited."
             .into(),
         scaled_down: scaled_down(setting),
-        x,
-        y,
-        y_right: None,
         series: drawn,
-        marks: vec![],
         claims: vec![claim],
+        ..Drawing::new(x, y)
     })
 }
 
@@ -449,12 +437,9 @@ fn classes(setting: &Setting, runs: &Runs) -> Result<Drawing> {
                   separate linearly keep steep distributions."
             .into(),
         scaled_down: scaled_down(setting),
-        x: log_axis("epoch"),
-        y: linear_axis("RPD gradient"),
-        y_right: None,
         series: drawn,
-        marks: vec![],
         claims: vec![],
+        ..Drawing::new(log_axis("epoch"), linear_axis("RPD gradient"))
     })
 }
 

@@ -145,12 +145,10 @@ fn accuracies(setting: &Setting, runs: &Runs) -> Result<Drawing> {
                   samples with Gaussian noise of the given amplitude on every pixel."
                 .into(),
         scaled_down: scaled_down(setting),
-        x: log_axis("step"),
-        y: linear_axis("accuracy"),
-        y_right: None,
         series: drawn,
         marks: grokking_mark(dirs)?,
         claims: vec![groks(dirs)?, noise_claim(dirs)?, decline(setting, dirs)?],
+        ..Drawing::new(log_axis("step"), linear_axis("accuracy"))
     })
 }
 
@@ -162,15 +160,13 @@ fn basins(setting: &Setting, runs: &Runs) -> Result<Drawing> {
                   on the weights (in units of each matrix's standard deviation). Both jump when the network groks."
             .into(),
         scaled_down: scaled_down(setting),
-        x: log_axis("step"),
-        y: log_axis("basin size (noise amplitude)"),
-        y_right: None,
         series: vec![
             started(over_steps(dirs, SAMPLE, |step| step, ("sample space", 0, Style::LinePoints))?),
             started(over_steps(dirs, WEIGHT, |step| step, ("weight space", 1, Style::LinePoints))?),
         ],
         marks: grokking_mark(dirs)?,
         claims: vec![jump(dirs)?, magnitude(dirs)?],
+        ..Drawing::new(log_axis("step"), log_axis("basin size (noise amplitude)"))
     })
 }
 
@@ -185,8 +181,6 @@ fn gradients(setting: &Setting, runs: &Runs) -> Result<Drawing> {
                   both gradients peak, after the weights have shrunk, and fall again."
                 .into(),
         scaled_down: scaled_down(setting),
-        x: log_axis("step"),
-        y: linear_axis("RPD gradient"),
         y_right: Some(Axis { label: "weight norm (Frobenius, all matrices)".into(), log: true, range: None }),
         series: vec![
             started(over_steps(
@@ -205,6 +199,7 @@ fn gradients(setting: &Setting, runs: &Runs) -> Result<Drawing> {
         ],
         marks: grokking_mark(dirs)?,
         claims: vec![flat_before(dirs)?, peak_together(dirs)?, norm_first(dirs)?],
+        ..Drawing::new(log_axis("step"), linear_axis("RPD gradient"))
     })
 }
 

@@ -63,6 +63,7 @@ pub fn series(label: &str, color: usize, style: Style, points: &[(f64, Vec<f64>)
         style,
         right: false,
         color,
+        shade: None,
     }
 }
 

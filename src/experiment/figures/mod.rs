@@ -1,13 +1,15 @@
 //! The registry of figures: one static list, one file per family.
 
 mod a2;
+mod a3;
 mod a7;
 mod curves;
+mod deep;
 
 pub use curves::Estimate;
 
 use super::{Plan, Runs, Scale};
-use crate::store::{Axis, Claim, Mark, Series};
+use crate::store::{Axis, Claim, Image, Mark, Scene, Series};
 use crate::train::Config;
 use crate::{Error, Result};
 
@@ -66,9 +68,54 @@ pub struct Drawing {
     pub marks: Vec<Mark>,
     /// Verdicts.
     pub claims: Vec<Claim>,
+    /// Small pictures beside the plot.
+    pub images: Vec<Image>,
+    /// The same in three dimensions, for a page of its own.
+    pub scene: Option<Scene>,
+}
+
+impl Drawing {
+    /// An empty picture.
+    fn new(x: Axis, y: Axis) -> Drawing {
+        Drawing {
+            caption: String::new(),
+            scaled_down: String::new(),
+            x,
+            y,
+            y_right: None,
+            series: vec![],
+            marks: vec![],
+            claims: vec![],
+            images: vec![],
+            scene: None,
+        }
+    }
 }
 
 impl Setting {
+    /// What belongs to the scale.
+    fn pick<T>(&self, quick: T, full: T) -> T {
+        match self.scale {
+            Scale::Quick => quick,
+            Scale::Full => full,
+        }
+    }
+
+    /// Training samples of the deep nets' runs.
+    fn deep_samples(&self) -> usize {
+        self.pick(deep::QUICK_SAMPLES.min(self.samples), self.samples)
+    }
+
+    /// The batch that is this share of those samples.
+    fn share_of_batch(&self, share: f64) -> usize {
+        ((self.deep_samples() as f64 * share).round() as usize).max(1)
+    }
+
+    /// A run with this configuration and the user's overrides.
+    fn run(&self, name: impl Into<String>, config: &Config) -> Result<Plan> {
+        self.plan(name, &config.to_toml())
+    }
+
     /// A run of this family: complete TOML, then the user's overrides.
     fn plan(&self, name: impl Into<String>, toml: &str) -> Result<Plan> {
         let name = name.into();
@@ -87,7 +134,7 @@ fn quoted(text: &str) -> String {
 
 /// Every figure, in the order of the papers.
 pub fn registry() -> Vec<&'static Definition> {
-    [a2::FIGURES, a7::FIGURES].into_iter().flatten().collect()
+    [a2::FIGURES, a3::FIGURES, a7::FIGURES].into_iter().flatten().collect()
 }
 
 /// The figures that `ids` name, in the order of the registry: single panels, families (`A2`), `all`; none =

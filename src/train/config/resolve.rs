@@ -116,7 +116,9 @@ impl Config {
             Snapshot::Last | Snapshot::Step(_) => false,
         });
         if let Some(snapshot) = lacking {
-            let what = format!("\"{snapshot}\" is judged by a probe that is not there: add \"accuracy\" to probe.what");
+            let what = format!(
+                "\"{snapshot}\" is judged by a probe that is not there: add \"accuracy\" to probe.what"
+            );
             return usage("checkpoint.snapshots", what);
         }
         if !PRECISIONS.contains(&self.train.precision.as_str()) {

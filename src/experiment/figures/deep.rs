@@ -1,0 +1,110 @@
+//! Deep networks with batch norm, and the runs of them that several families draw.
+//!
+//! The papers are silent on loss, bias, input range and length; here: cross-entropy, no biases (batch norm has its
+//! shift), pixels in [0, 1], PyTorch's default initial weights. At quick scale the first 6,000 training samples and
+//! narrower layers; batches keep their share of the data.
+
+use super::Setting;
+use crate::Result;
+use crate::backend::{Activation, LossKind};
+use crate::experiment::{Plan, Scale};
+use crate::train::{
+    CheckpointConfig, Config, DataConfig, ModelConfig, OptimizerKind, Probe, ProbeConfig, Schedule, Snapshot,
+    TrainConfig,
+};
+
+/// Training samples at quick scale.
+pub const QUICK_SAMPLES: usize = 6_000;
+
+/// `depth` layers, input and output counted, of `width` neurons with batch norm and ReLU; Adam 1e-3 on full batches;
+/// accuracy and rank distributions at 12 probes a decade; snapshots at the best test accuracy, before grokking and at
+/// the end. Families change what they vary.
+pub fn deep(setting: &Setting, depth: usize, width: usize, steps: u64) -> Config {
+    let hidden = std::iter::repeat_n(width, depth - 2);
+    let widths = std::iter::once(setting.pixels).chain(hidden).chain([setting.classes]).collect();
+    Config {
+        model: ModelConfig {
+            widths,
+            activation: Activation::Relu,
+            bn: true,
+            bias: Some(false),
+            dropout: 0.0,
+        },
+        data: DataConfig {
+            limit: setting.pick(QUICK_SAMPLES.min(setting.samples), 0),
+            ..DataConfig::default()
+        },
+        train: TrainConfig {
+            optimizer: OptimizerKind::Adam,
+            lr: Some(1e-3),
+            loss: LossKind::CrossEntropy,
+            batch: 0,
+            steps: Some(steps),
+            ..TrainConfig::default()
+        },
+        probe: ProbeConfig {
+            schedule: Schedule::Log("log:12".into()),
+            what: vec![Probe::Accuracy, Probe::Rpd],
+            ..ProbeConfig::default()
+        },
+        checkpoint: CheckpointConfig {
+            every: 500,
+            keep: 1,
+            snapshots: vec![Snapshot::Best, Snapshot::Memorised, Snapshot::Last],
+        },
+        ..Config::default()
+    }
+}
+
+/// The step of the early snapshots of [`fig3`].
+pub const EARLY: u64 = 10;
+
+/// A run of Fig. 3 of paper A: (a) to (g).
+pub fn fig3(setting: &Setting, panel: char) -> Result<Plan> {
+    let width = setting.pick(128, 512);
+    let [batch, third] = [0, setting.share_of_batch(1.0 / 3.0)];
+    let (adam, sgd) = (OptimizerKind::Adam, OptimizerKind::Sgd);
+    let (relu, linear) = (Activation::Relu, Activation::Identity);
+    let (depth, width, activation, optimizer, lr, batch, steps) = match panel {
+        'a' => (10, width, relu, sgd, 0.03, batch, setting.pick(1_500, 20_000)),
+        'b' => (10, width, relu, sgd, 0.37, batch, setting.pick(800, 10_000)),
+        'c' => (10, width, linear, sgd, 0.03, batch, setting.pick(800, 10_000)),
+        'd' => (10, width, relu, adam, 1e-3, batch, setting.pick(600, 5_000)),
+        'e' => (10, width, relu, adam, 1e-3, third, setting.pick(900, 10_000)),
+        'f' => (10, width, linear, adam, 1e-3, batch, setting.pick(600, 5_000)),
+        _ => (23, 128, relu, adam, 1e-3, setting.share_of_batch(0.5), setting.pick(800, 10_000)),
+    };
+    let mut config = deep(setting, depth, width, steps);
+    config.model.activation = activation;
+    config.train = TrainConfig { optimizer, lr: Some(lr), batch, ..config.train };
+    config.checkpoint.snapshots.push(Snapshot::Step(EARLY));
+    setting.run(format!("a3{panel}"), &config)
+}
+
+/// Width of the hidden layers of [`deepest`] and of the sweeps over nets of ten layers.
+pub fn wide(setting: &Setting) -> usize {
+    setting.pick(128, 1_024)
+}
+
+/// The nets of paper B's Fig. 3: `depth` layers, Adam 1e-3 on full batches.
+pub fn deepest(setting: &Setting, depth: usize) -> Result<Plan> {
+    let mut config = deep(setting, depth, wide(setting), setting.pick(500, 5_000));
+    config.checkpoint.snapshots.push(Snapshot::Step(EARLY));
+    setting.run(format!("b3-{depth}"), &config)
+}
+
+/// What quick scale makes smaller in these runs.
+pub fn scaled_down(setting: &Setting) -> String {
+    let mut parts = Vec::new();
+    if setting.scale == Scale::Quick {
+        parts.push(format!("{} training samples", setting.deep_samples()));
+    }
+    if !setting.sets.is_empty() {
+        parts.push(format!("changed by {}", setting.sets.join(", ")));
+    }
+    parts.join("; ")
+}
+
+pub fn deep_setting(setting: &Setting) -> String {
+    format!("{}", setting.deep_samples())
+}
