@@ -66,13 +66,13 @@ pub fn fig3(setting: &Setting, panel: char) -> Result<Plan> {
     let (adam, sgd) = (OptimizerKind::Adam, OptimizerKind::Sgd);
     let (relu, linear) = (Activation::Relu, Activation::Identity);
     let (depth, width, activation, optimizer, lr, batch, steps) = match panel {
-        'a' => (10, width, relu, sgd, 0.03, batch, setting.pick(1_500, 20_000)),
-        'b' => (10, width, relu, sgd, 0.37, batch, setting.pick(800, 10_000)),
-        'c' => (10, width, linear, sgd, 0.03, batch, setting.pick(800, 10_000)),
-        'd' => (10, width, relu, adam, 1e-3, batch, setting.pick(600, 5_000)),
-        'e' => (10, width, relu, adam, 1e-3, third, setting.pick(900, 10_000)),
-        'f' => (10, width, linear, adam, 1e-3, batch, setting.pick(600, 5_000)),
-        _ => (23, 128, relu, adam, 1e-3, setting.share_of_batch(0.5), setting.pick(800, 10_000)),
+        'a' => (10, width, relu, sgd, 0.03, batch, setting.pick(400, 20_000)),
+        'b' => (10, width, relu, sgd, 0.37, batch, setting.pick(300, 10_000)),
+        'c' => (10, width, linear, sgd, 0.03, batch, setting.pick(300, 10_000)),
+        'd' => (10, width, relu, adam, 1e-3, batch, setting.pick(300, 5_000)),
+        'e' => (10, width, relu, adam, 1e-3, third, setting.pick(450, 10_000)),
+        'f' => (10, width, linear, adam, 1e-3, batch, setting.pick(300, 5_000)),
+        _ => (23, 128, relu, adam, 1e-3, setting.share_of_batch(0.5), setting.pick(300, 10_000)),
     };
     let mut config = deep(setting, depth, width, steps);
     config.model.activation = activation;
