@@ -34,6 +34,14 @@ fn refusals_name_the_key_and_what_to_do() {
         ("[data]\nlimit = 50\ninput = \"sideways\"\n[train]\nbatch = 10", vec!["data.input", "sideways"]),
         ("[bn]\nmomentum = 1.5\n[train]\nbatch = 10", vec!["bn.momentum", "1.5"]),
         ("[probe]\nschedule = \"often\"\n[train]\nbatch = 10", vec!["probe.schedule", "often"]),
+        (
+            "[checkpoint]\nsnapshots = [\"bets\"]\n[train]\nbatch = 10",
+            vec!["checkpoint.snapshots", "bets", "best"],
+        ),
+        (
+            "[checkpoint]\nsnapshots = [\"memorised\"]\n[probe]\nwhat = [\"norms\"]\n[train]\nbatch = 10",
+            vec!["checkpoint.snapshots", "memorised", "accuracy"],
+        ),
         ("[probe]\ntrials = 0\n[train]\nbatch = 10", vec!["probe.trials"]),
         ("this is not toml", vec!["c.toml"]),
     ] {

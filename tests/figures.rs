@@ -44,7 +44,7 @@ fn ids_are_unique_and_described() {
     for wanted in ["A2a", "A2b", "A2c", "A2d", "A2e", "B2a", "B2b", "S1", "A7a", "A7b", "A7g"] {
         assert_eq!(figures.iter().filter(|figure| figure.id == wanted).count(), 1, "{wanted}");
     }
-    let list = list();
+    let list = list(Choice::Cpu { threads: 2 }, Path::new("not there")).unwrap();
     for figure in figures {
         assert!(!figure.title.is_empty() && figure.source.contains("Paper"), "{}", figure.id);
         assert!(list.contains(figure.id) && list.contains(figure.title), "{}", figure.id);

@@ -78,6 +78,7 @@ mod rank_mass;
 mod reference_analyses;
 mod report;
 mod rpd;
+mod snapshot;
 mod tidy;
 mod torch_start;
 mod trajectory;

@@ -19,7 +19,7 @@ pub struct Reproduce {
     /// Figures (A2a), families (A2: all its panels), or all [default: A2a-A2e A7a A7b A7g S1].
     #[arg(value_name = "ID")]
     ids: Vec<String>,
-    /// List all figures with their settings, and do nothing.
+    /// List all figures with their settings and the time they take here, and do nothing.
     #[arg(long)]
     list: bool,
     /// Size of the runs: minutes on two processors, or the papers' own.
@@ -44,10 +44,10 @@ pub struct Reproduce {
 
 impl Reproduce {
     pub fn run(self, common: &Common) -> Result<()> {
-        if self.list {
-            return output::print(&experiment::list());
-        }
         let processor = common.processor()?;
+        if self.list {
+            return output::print(&experiment::list(processor.choice, &self.out)?);
+        }
         let console = common.console().resumable(self.max_time, "run the same command again to go on");
         let request = Request {
             ids: self.ids,

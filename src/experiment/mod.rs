@@ -46,3 +46,13 @@ pub enum Scale {
     /// The papers'.
     Full,
 }
+
+impl Scale {
+    /// As the user writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scale::Quick => "quick",
+            Scale::Full => "full",
+        }
+    }
+}

@@ -4,7 +4,9 @@
 pub mod network_file;
 pub mod slow;
 
+use netdyn::Error;
 use netdyn::backend::cpu::Cpu;
+use netdyn::train::Control;
 
 /// Runs `test` on a CPU backend with two threads.
 pub fn cpu(test: impl FnOnce(&Cpu) + Send) {
@@ -25,4 +27,16 @@ pub fn assert_close(what: &str, got: &[f64], want: &[f64], rtol: f64, atol: f64)
         let close = off <= rtol * want.abs() + atol;
         assert!(close, "{what}[{i}]: got {got:e}, want {want:e}, off by {off:e}");
     }
+}
+
+/// Hears nothing, and stops nothing.
+pub struct Quiet;
+
+impl Control for Quiet {
+    fn stop(&self) -> Option<Error> {
+        None
+    }
+    fn begin(&self, _: &str, _: u64) {}
+    fn progress(&self, _: u64) {}
+    fn say(&self, _: &str) {}
 }
