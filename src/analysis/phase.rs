@@ -82,7 +82,7 @@ pub fn phase(gradients: &[f64]) -> Option<Phase> {
 }
 
 /// Spearman's rank correlation of the values with their index; 0 where all are equal.
-fn trend(values: &[f64]) -> f64 {
+pub fn trend(values: &[f64]) -> f64 {
     // Ties get the mean of their ranks: as many below, plus half of the others that are equal.
     let rank = |value: f64| {
         let below = values.iter().filter(|&&other| other < value).count();

@@ -6,13 +6,15 @@
 
 mod claims;
 
-use super::curves::{Estimate, column, last, linear_axis, log_axis, over_steps, series, started};
+use super::curves::{
+    Estimate, column, density, last, linear_axis, log_axis, over_steps, rank_axes, series, started,
+};
 use super::{Definition, Drawing, Setting};
 use crate::Result;
 use crate::analysis::{Document, Rpd};
 use crate::experiment::claims::{Statement, above, all, below};
 use crate::experiment::{Plan, Runs, Scale};
-use crate::store::{Axis, Claim, RunDir, Series, Style, Verdict};
+use crate::store::{Claim, RunDir, Series, Style, Verdict};
 use claims::{ordering, parting};
 
 /// Panels of the family.
@@ -309,22 +311,11 @@ fn gradients(runs: &Runs, kind: &str, size: usize) -> Result<Vec<f64>> {
     last(dirs(runs, kind, size)?, "rpd_gradient.eval.2")
 }
 
-/// A layer density over the rank axis, mean over seeds.
-fn density(rpds: &[Rpd], label: &str, color: usize, style: Style) -> Series {
-    let bins = rpds.first().map_or(0, |rpd| rpd.bins);
-    let points: Vec<(f64, Vec<f64>)> = (0..bins)
-        .map(|bin| {
-            let centre = (bin as f64 + 0.5) / bins as f64;
-            (centre, rpds.iter().filter_map(|rpd| Some(rpd.layers.first()?.density[bin])).collect())
-        })
-        .collect();
-    series(label, color, style, &points)
-}
-
-fn rank_axes() -> (Axis, Axis) {
-    let mut x = linear_axis("normalised rank (0 = largest local field)");
-    x.range = Some([0.0, 1.0]);
-    (x, linear_axis("probability density"))
+/// The hidden layer's density.
+fn hidden(rpds: &[Rpd], label: &str, color: usize) -> Series {
+    let densities: Vec<&[f64]> =
+        rpds.iter().flat_map(|rpd| rpd.layers.first()).map(|l| &l.density[..]).collect();
+    density(&densities, (label, color, Style::Line))
 }
 
 /// Panels (c) and (d).
@@ -334,7 +325,7 @@ fn densities(setting: &Setting, runs: &Runs, size: usize, claim: Claim) -> Resul
         let dirs = dirs(runs, kind, size)?;
         let gradient = Estimate::of(&gradients(runs, kind, size)?);
         let label = format!("{label}, gradient {}", gradient.text(2));
-        drawn.push(density(&rpds(dirs, last_step(dirs)?)?, &label, color, Style::Line));
+        drawn.push(hidden(&rpds(dirs, last_step(dirs)?)?, &label, color));
     }
     let (x, y) = rank_axes();
     Ok(Drawing {
@@ -372,7 +363,7 @@ fn evolution(setting: &Setting, runs: &Runs) -> Result<Drawing> {
             _ if step < per_epoch => format!("step {step}"),
             _ => format!("epoch {}", step / per_epoch),
         };
-        drawn.push(density(&rpds(dirs, step as u64)?, &name, i, Style::Line));
+        drawn.push(hidden(&rpds(dirs, step as u64)?, &name, i));
     }
     let peaks: Vec<f64> = curves.iter().map(|c| c.iter().map(|p| p.1).fold(f64::MIN, f64::max)).collect();
     let ends: Vec<f64> = curves.iter().filter_map(|c| Some(c.last()?.1)).collect();

@@ -104,3 +104,19 @@ pub fn linear_axis(label: &str) -> Axis {
 pub fn log_axis(label: &str) -> Axis {
     Axis { label: label.into(), log: true, range: None }
 }
+
+/// A probability density over the rank axis, mean over the repetitions given.
+pub fn density(densities: &[&[f64]], (label, color, style): (&str, usize, Style)) -> Series {
+    let bins = densities.first().map_or(0, |density| density.len());
+    let centre = |bin: usize| (bin as f64 + 0.5) / bins as f64;
+    let points: Vec<(f64, Vec<f64>)> = (0..bins)
+        .map(|bin| (centre(bin), densities.iter().filter_map(|density| density.get(bin).copied()).collect()))
+        .collect();
+    series(label, color, style, &points)
+}
+
+/// The axes of densities over ranks.
+pub fn rank_axes() -> (Axis, Axis) {
+    let x = linear_axis("normalised rank (0 = largest local field)").within(0.0, 1.0);
+    (x, linear_axis("probability density"))
+}

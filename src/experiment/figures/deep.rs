@@ -9,8 +9,8 @@ use crate::Result;
 use crate::backend::{Activation, LossKind};
 use crate::experiment::{Plan, Scale};
 use crate::train::{
-    CheckpointConfig, Config, DataConfig, ModelConfig, OptimizerKind, Probe, ProbeConfig, Schedule, Snapshot,
-    TrainConfig,
+    CheckpointConfig, Config, DataConfig, ModelConfig, MomentumConfig, OptimizerKind, Probe, ProbeConfig,
+    Schedule, Snapshot, TrainConfig,
 };
 
 /// Training samples at quick scale.
@@ -105,6 +105,33 @@ pub fn scaled_down(setting: &Setting) -> String {
     parts.join("; ")
 }
 
-pub fn deep_setting(setting: &Setting) -> String {
-    format!("{}", setting.deep_samples())
+/// The setting of a run in words, read off its configuration so that no number can differ from it.
+pub fn describe(config: &Config) -> String {
+    let activation = match config.model.activation {
+        Activation::Relu => "ReLU",
+        Activation::Identity => "linear activation f(h) = h",
+        _ => "another activation",
+    };
+    let batch = match config.train.batch {
+        0 => "full batches".into(),
+        batch => format!("batches of {batch}"),
+    };
+    let samples = match config.data.limit {
+        0 => "all training samples".into(),
+        limit => format!("the first {limit} training samples"),
+    };
+    let average = match config.bn.momentum {
+        MomentumConfig::Fixed(weight) => {
+            format!("the newest batch has weight {weight} in the running statistics")
+        }
+        MomentumConfig::Named(_) => "running statistics are plain averages over all batches so far".into(),
+    };
+    format!(
+        "{}, {activation}, batch norm ({average}), no biases; initial weights U(±1/√fan_in); {:?}, rate {}, {batch}, \
+         cross-entropy, {} updates; pixels in [0, 1]; {samples}; rank distributions with 100 bins over them",
+        config.spec().shape(),
+        config.train.optimizer,
+        config.train.lr.unwrap_or_default(),
+        config.steps(),
+    )
 }

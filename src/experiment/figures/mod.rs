@@ -3,8 +3,12 @@
 mod a2;
 mod a3;
 mod a7;
+mod course;
 mod curves;
 mod deep;
+mod grokking;
+mod pruning;
+mod speed;
 
 pub use curves::Estimate;
 

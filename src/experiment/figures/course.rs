@@ -1,0 +1,127 @@
+//! The course of a deep network's training in one batch-norm mode, and what it says about phases, grokking and speed.
+
+use crate::analysis::{Phase, phase};
+use crate::model::BnMode;
+use crate::store::{Metrics, RunDir};
+use crate::{Error, Result};
+
+/// Both modes, the papers' first.
+pub const MODES: [BnMode; 2] = [BnMode::Eval, BnMode::Batch];
+
+/// One run's probes.
+pub struct Course {
+    /// Updates before each probe.
+    pub step: Vec<f64>,
+    /// Training accuracy in batch mode, by which a network counts as trained.
+    pub learnt: Vec<f64>,
+    /// Training accuracy in this mode.
+    pub train: Vec<f64>,
+    /// Test accuracy in this mode.
+    pub test: Vec<f64>,
+    /// Test loss in this mode.
+    pub loss: Vec<f64>,
+    /// RPD gradients of layers 2…L−1 in this mode, \[probe\]\[layer − 2\].
+    pub gradients: Vec<Vec<f64>>,
+}
+
+/// A probe at which the training set is learnt and the test accuracy lowest.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Lag {
+    /// Its test accuracy.
+    pub test: f64,
+    /// The training accuracy in the same mode.
+    pub train: f64,
+}
+
+impl Course {
+    /// From the metrics of a finished run.
+    pub fn of(dir: &RunDir, mode: BnMode) -> Result<Course> {
+        let Metrics { columns, rows } = dir.metrics()?;
+        let mode = mode.name();
+        let column = |name: &str| -> Result<Vec<f64>> {
+            let at = columns.iter().position(|column| column == name).ok_or_else(|| {
+                Error::file(&dir.path().join("metrics.csv"), format!("has no column {name}"))
+            })?;
+            Ok(rows.iter().map(|row| row.get(at).copied().flatten().unwrap_or(f64::NAN)).collect())
+        };
+        let prefix = format!("rpd_gradient.{mode}.");
+        let layers: Vec<Vec<f64>> = columns
+            .iter()
+            .filter(|name| name.starts_with(&prefix))
+            .map(|name| column(name))
+            .collect::<Result<_>>()?;
+        Ok(Course {
+            step: column("step")?,
+            learnt: column("train_accuracy.batch.all")?,
+            train: column(&format!("train_accuracy.{mode}.all"))?,
+            test: column(&format!("test_accuracy.{mode}.all"))?,
+            loss: column(&format!("test_loss.{mode}.all"))?,
+            gradients: (0..rows.len()).map(|i| layers.iter().map(|layer| layer[i]).collect()).collect(),
+        })
+    }
+
+    /// One per repetition.
+    pub fn all(dirs: &[RunDir], mode: BnMode) -> Result<Vec<Course>> {
+        dirs.iter().map(|dir| Course::of(dir, mode)).collect()
+    }
+
+    /// The learning phase at every probe.
+    pub fn phases(&self) -> Vec<Option<Phase>> {
+        self.gradients.iter().map(|gradients| phase(gradients)).collect()
+    }
+
+    /// Phases in the order of their appearance, those without a clear one left out, with their first step.
+    pub fn stages(&self) -> Vec<(Phase, f64)> {
+        let mut stages: Vec<(Phase, f64)> = vec![];
+        for (phase, step) in self.phases().into_iter().zip(&self.step) {
+            let clear = phase.filter(|phase| !matches!(phase, Phase::Unsorted | Phase::Mixed));
+            if let Some(phase) = clear
+                && stages.last().is_none_or(|last| last.0 != phase)
+            {
+                stages.push((phase, *step));
+            }
+        }
+        stages
+    }
+
+    /// Whether the run is in phase II at every probe after the first 5 % of its steps; none if no probe lies there.
+    pub fn settled(&self) -> Option<bool> {
+        let start = 0.05 * self.step.last()?;
+        let later = self.step.iter().zip(self.phases()).filter(|(step, _)| **step > start);
+        let later: Vec<bool> = later.map(|(_, phase)| phase == Some(Phase::II)).collect();
+        (!later.is_empty()).then(|| later.into_iter().all(|second| second))
+    }
+
+    /// The lowest test accuracy at any probe with a training accuracy (batch mode) of at least 0.9; none without one.
+    pub fn lag(&self) -> Option<Lag> {
+        let learnt = (0..self.step.len()).filter(|&i| self.learnt[i] >= 0.9 && self.test[i].is_finite());
+        let lowest = learnt.min_by(|a, b| self.test[*a].total_cmp(&self.test[*b]))?;
+        Some(Lag { test: self.test[lowest], train: self.train[lowest] })
+    }
+
+    /// Whether the run groks: learnt, and a test accuracy of at most 0.2; none if it never learns.
+    pub fn groks(&self) -> Option<bool> {
+        Some(self.lag()?.test <= 0.2)
+    }
+
+    /// Steps between training (batch mode) and test accuracy reaching half of their final values.
+    pub fn delay(&self) -> f64 {
+        let half = |curve: &[f64]| {
+            let half = curve.last().copied().unwrap_or(0.0) / 2.0;
+            curve.iter().position(|value| *value >= half).map_or(0.0, |at| self.step[at])
+        };
+        half(&self.test) - half(&self.learnt)
+    }
+
+    /// Index of the first probe with the highest test accuracy.
+    pub fn best(&self) -> usize {
+        let higher = |best: usize, i: usize| if self.test[i] > self.test[best] { i } else { best };
+        (0..self.test.len()).fold(0, higher)
+    }
+
+    /// First step at which the test accuracy reaches this share of its highest value.
+    pub fn reaches(&self, share: f64) -> Option<f64> {
+        let goal = share * self.test.get(self.best())?;
+        self.test.iter().position(|test| *test >= goal).map(|at| self.step[at])
+    }
+}
