@@ -8,9 +8,8 @@ use crate::experiment::{Plan, Runs};
 use crate::store::{Axis, RunDir, Series, Style};
 
 /// Panels of the family.
-pub const FIGURES: &[Definition] = &[
-    panel("A3a", "SGD, rate 0.03: accuracy and rank gradients", |s| runs(s, 'a'), |s, r| draw(s, r, 'a')),
-];
+pub const FIGURES: &[Definition] =
+    &[panel("A3a", "SGD, rate 0.03: accuracy and rank gradients", |s| runs(s, 'a'), |s, r| draw(s, r, 'a'))];
 
 const fn panel(
     id: &'static str,
