@@ -3,12 +3,16 @@
 mod a2;
 mod a3;
 mod a7;
+mod basins;
 mod course;
 mod curves;
 mod deep;
+mod grid;
 mod grokking;
 mod pruning;
 mod speed;
+mod sweeps;
+mod trends;
 
 pub use curves::Estimate;
 
@@ -138,7 +142,7 @@ fn quoted(text: &str) -> String {
 
 /// Every figure, in the order of the papers.
 pub fn registry() -> Vec<&'static Definition> {
-    [a2::FIGURES, a3::FIGURES, a7::FIGURES].into_iter().flatten().collect()
+    [a2::FIGURES, a3::FIGURES, grid::FIGURES, a7::FIGURES, sweeps::FIGURES].into_iter().flatten().collect()
 }
 
 /// The figures that `ids` name, in the order of the registry: single panels, families (`A2`), `all`; none =
