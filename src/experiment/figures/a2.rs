@@ -54,6 +54,21 @@ pub const FIGURES: &[Definition] = &[
         full_runs,
         |s, r| epochs(s, r, &B_CURVES),
     ),
+    figure("B2c", "Rank distributions after 600 samples", "Paper B, Fig. 2(c)", small_runs, densities_small),
+    figure(
+        "B2d",
+        "Rank distributions after the full training set",
+        "Paper B, Fig. 2(d)",
+        full_runs,
+        densities_full,
+    ),
+    figure(
+        "B2e",
+        "Rank distribution of the tanh network during training",
+        "Paper B, Fig. 2(e)",
+        full_runs,
+        evolution,
+    ),
     figure("S1", "Rank gradient of every class during training", "Paper A, supplement", full_runs, classes),
 ];
 

@@ -1,19 +1,24 @@
-//! Fig. 7 of paper A: grokking in a shallow network, after Omnigrok.
+//! Fig. 7 of paper A, Fig. 6(a, b) of paper B: grokking in a shallow network, after Omnigrok.
 //!
 //! 784-200-200-10 with large initial weights on 1,000 samples first memorises, then, when the weights have
 //! shrunk, generalises. Setting: the published Omnigrok notebook (all parameters times 8, AdamW 1e-3 with decay
-//! 0.01, one-hot MSE, batch 200).
+//! 0.01, one-hot MSE, batch 200), run three times as long at full scale, so that panel (h) shows what comes after.
 
 mod claims;
 mod course;
 
 use super::curves::{Estimate, column, linear_axis, log_axis, over_steps, series, started};
+use super::deep::EARLY;
 use super::{Definition, Drawing, Setting};
-use crate::analysis::{Basin, Document};
-use crate::experiment::{Plan, Runs, Scale};
-use crate::store::{Axis, Mark, RunDir, Style};
+use crate::analysis::{Basin, Document, Space};
+use crate::experiment::{Measurement, Plan, Runs, Scale};
+use crate::store::{Axis, Mark, RunDir, Series, Style};
+use crate::train::Snapshot;
 use crate::{Error, Result};
-use claims::{decline, flat_before, groks, jump, magnitude, noise_claim, norm_first, peak_together};
+use claims::{
+    decline, flat_before, groks, jump, magnitude, noise_claim, norm_first, order_b, peak_later,
+    peak_together, restless,
+};
 use course::Course;
 
 /// Panels of the family.
@@ -42,6 +47,30 @@ pub const FIGURES: &[Definition] = &[
         runs,
         draw: gradients,
     },
+    Definition {
+        id: "A7h",
+        title: "Long after grokking: test accuracy and rank gradients",
+        source: "Paper A, Fig. 7(h)",
+        setting,
+        runs,
+        draw: afterwards,
+    },
+    Definition {
+        id: "B6a",
+        title: "Grokking: accuracy of training, test and noisy training samples",
+        source: "Paper B, Fig. 6(a)",
+        setting,
+        runs,
+        draw: accuracies,
+    },
+    Definition {
+        id: "B6b",
+        title: "Accuracy of noisy training samples before and after grokking",
+        source: "Paper B, Fig. 6(b)",
+        setting,
+        runs: measured_runs,
+        draw: under_noise,
+    },
 ];
 
 const NAME: &str = "a7";
@@ -57,8 +86,8 @@ const WEIGHT_AMPLITUDES: [f64; 5] = [0.02, 0.1, 0.2, 0.4, 0.8];
 
 fn steps(scale: Scale) -> u64 {
     match scale {
-        Scale::Quick => 30_000,
-        Scale::Full => 100_000,
+        Scale::Quick => 60_000,
+        Scale::Full => 300_000,
     }
 }
 
@@ -69,7 +98,7 @@ fn trials(scale: Scale) -> usize {
     }
 }
 
-fn setting(setting: &Setting) -> String {
+pub(super) fn setting(setting: &Setting) -> String {
     format!(
         "784-200-200-10, ReLU, biases, no batch norm; PyTorch's default initial weights and biases times 8; the first \
          1,000 training samples in file order, batches of 200 reshuffled each epoch; MSE on one-hot targets; AdamW, \
@@ -80,7 +109,8 @@ fn setting(setting: &Setting) -> String {
     )
 }
 
-fn runs(setting: &Setting) -> Result<Vec<Plan>> {
+/// The one run of the family.
+pub(super) fn run(setting: &Setting) -> Result<Plan> {
     let limit = setting.samples.min(1_000);
     let toml = format!(
         r#"
@@ -115,6 +145,7 @@ fn runs(setting: &Setting) -> Result<Vec<Plan>> {
         [checkpoint]
         every = 5000
         keep = 1
+        snapshots = ["best", "memorised", "last", "step-{EARLY}"]
         "#,
         pixels = setting.pixels,
         classes = setting.classes,
@@ -122,7 +153,11 @@ fn runs(setting: &Setting) -> Result<Vec<Plan>> {
         steps = steps(setting.scale),
         trials = trials(setting.scale),
     );
-    Ok(vec![setting.plan(NAME, &toml)?])
+    setting.plan(NAME, &toml)
+}
+
+fn runs(setting: &Setting) -> Result<Vec<Plan>> {
+    Ok(vec![run(setting)?])
 }
 
 /// Panel (a).
@@ -203,6 +238,64 @@ fn gradients(setting: &Setting, runs: &Runs) -> Result<Drawing> {
     })
 }
 
+/// Panel (h).
+fn afterwards(setting: &Setting, runs: &Runs) -> Result<Drawing> {
+    let dirs = runs.of(NAME)?;
+    let right = |name, label, color| -> Result<Series> {
+        let line = over_steps(dirs, name, |step| step, (label, color, Style::Line))?;
+        Ok(Series { right: true, ..started(line) })
+    };
+    Ok(Drawing {
+        caption: "Once the network generalises the rank gradients fall again, which leaves room for folding neurons; the                   test accuracy goes on rising for a while, then slowly falls."
+            .into(),
+        scaled_down: scaled_down(setting),
+        y_right: Some(Axis::linear("RPD gradient")),
+        series: vec![
+            started(over_steps(dirs, TEST, |step| step, ("test samples", 1, Style::Line))?),
+            right(GRADIENTS[0], "gradient, layer 2", 0)?,
+            right(GRADIENTS[1], "gradient, layer 3", 2)?,
+        ],
+        marks: grokking_mark(dirs)?,
+        claims: vec![peak_later(setting, dirs)?, restless(dirs)?],
+        ..Drawing::new(log_axis("step"), linear_axis("test accuracy"))
+    })
+}
+
+/// Amplitudes of the curves of paper B's panel (b).
+const CURVE: [f64; 14] = [0.0, 0.001, 0.003, 0.01, 0.02, 0.04, 0.06, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8];
+
+/// The training samples under noise, before grokking and after.
+fn under_noise_at(setting: &Setting) -> [(Measurement, &'static str); 2] {
+    let basin = |at| Measurement::basin(at, Space::Sample, &CURVE, trials(setting.scale));
+    [(basin(Snapshot::Memorised), "before grokking"), (basin(Snapshot::Best), "after grokking")]
+}
+
+fn measured_runs(setting: &Setting) -> Result<Vec<Plan>> {
+    Ok(vec![run(setting)?.measuring(under_noise_at(setting).map(|(basin, _)| basin))])
+}
+
+/// Panel (b) of paper B.
+fn under_noise(setting: &Setting, runs: &Runs) -> Result<Drawing> {
+    let mut drawn = Vec::new();
+    for (color, (measurement, label)) in under_noise_at(setting).iter().enumerate() {
+        let basins: Vec<Basin> = runs.found(NAME, measurement)?;
+        if basins.is_empty() {
+            continue; // the run has not memorised without generalising
+        }
+        let at = |i: usize| basins.iter().map(|basin| basin.curve[i].accuracy).collect::<Vec<f64>>();
+        let points: Vec<(f64, Vec<f64>)> = CURVE.into_iter().enumerate().map(|(i, x)| (x, at(i))).collect();
+        drawn.push(started(series(label, color, Style::LinePoints, &points)));
+    }
+    Ok(Drawing {
+        caption: "The same noise that no training sample survives before grokking is harmless after it. Before: the last                   probe with a training accuracy of at least 0.9 and a test accuracy of at most 0.2; after: the best                   test accuracy."
+            .into(),
+        scaled_down: scaled_down(setting),
+        series: drawn,
+        claims: vec![order_b(setting, runs)?],
+        ..Drawing::new(log_axis("noise amplitude"), linear_axis("accuracy of training samples"))
+    })
+}
+
 /// Accuracy at the i-th amplitude by step.
 fn noisy(dir: &RunDir, i: usize) -> Result<Vec<(f64, f64)>> {
     let mut points = Vec::new();
@@ -221,10 +314,10 @@ fn grokking_mark(dirs: &[RunDir]) -> Result<Vec<Mark>> {
     Ok(vec![Mark { x: Estimate::of(&steps).mean, label: "grokking".into() }])
 }
 
-fn scaled_down(setting: &Setting) -> String {
+pub(super) fn scaled_down(setting: &Setting) -> String {
     let mut parts = Vec::new();
     if setting.scale == Scale::Quick {
-        parts.push(format!("{} instead of 100,000 steps, 3 instead of 10 noise draws", steps(Scale::Quick)));
+        parts.push(format!("{} instead of 300,000 steps, 3 instead of 10 noise draws", steps(Scale::Quick)));
     }
     if setting.samples < 1_000 {
         parts.push(format!("{} instead of 1,000 training samples", setting.samples));

@@ -9,6 +9,7 @@ mod curves;
 mod deep;
 mod grid;
 mod grokking;
+mod projections;
 mod pruning;
 mod speed;
 mod sweeps;
@@ -142,7 +143,10 @@ fn quoted(text: &str) -> String {
 
 /// Every figure, in the order of the papers.
 pub fn registry() -> Vec<&'static Definition> {
-    [a2::FIGURES, a3::FIGURES, grid::FIGURES, a7::FIGURES, sweeps::FIGURES].into_iter().flatten().collect()
+    [a2::FIGURES, a3::FIGURES, grid::FIGURES, a7::FIGURES, projections::FIGURES, sweeps::FIGURES]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// The figures that `ids` name, in the order of the registry: single panels, families (`A2`), `all`; none =

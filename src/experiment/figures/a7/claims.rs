@@ -3,10 +3,11 @@
 use super::super::Setting;
 use super::super::curves::Estimate;
 use super::course::Course;
-use super::{AMPLITUDES, noisy};
+use super::{AMPLITUDES, NAME, noisy, under_noise_at};
 use crate::Result;
-use crate::experiment::Scale;
+use crate::analysis::Basin;
 use crate::experiment::claims::{Statement, all, of_seeds};
+use crate::experiment::{Runs, Scale};
 use crate::store::{Claim, RunDir, Verdict};
 
 /// Claim 12, on this run: it groks.
@@ -236,4 +237,93 @@ pub(super) fn decline(setting: &Setting, dirs: &[RunDir]) -> Result<Claim> {
         "fall from the maximum against two standard errors (at least 0.6 %); a run of 30,000 steps that does not show \
          it decides nothing",
     ))
+}
+
+/// Paper B's order of magnitude, from the basins of panel (b).
+pub(super) fn order_b(setting: &Setting, runs: &Runs) -> Result<Claim> {
+    let statement = Statement {
+        id: "13m",
+        text: "The sample basin is of order 1e-3 before grokking and larger after.",
+        paper: Some("1e-3 before, larger after"),
+    };
+    let [before, after] = under_noise_at(setting).map(|(basin, _)| runs.found::<Basin>(NAME, &basin));
+    let sizes = |basins: Vec<Basin>| basins.into_iter().filter_map(|basin| basin.size).collect::<Vec<f64>>();
+    let (before, after) = (sizes(before?), sizes(after?));
+    if before.is_empty() || before.len() != after.len() {
+        return Ok(no_grokking(statement));
+    }
+    let order = |size: f64| (10f64.powf(-3.5)..10f64.powf(-2.5)).contains(&size);
+    let found: Vec<bool> = before.iter().zip(&after).map(|(b, a)| order(*b) && a > b).collect();
+    Ok(statement.decided(
+        of_seeds(&found),
+        format!("{} before, {} after", Estimate::of(&before).text(4), Estimate::of(&after).text(3)),
+        "of order 1e-3 if between 10^-3.5 and 10^-2.5; before: the last probe that has memorised and not generalised",
+    ))
+}
+
+pub(super) fn peak_later(setting: &Setting, dirs: &[RunDir]) -> Result<Claim> {
+    let statement = Statement {
+        id: "13k",
+        text: "The test accuracy peaks after the RPD gradients, while they fall.",
+        paper: Some("test accuracy improves as they decrease"),
+    };
+    let Some(courses) = Course::grokked(dirs)? else { return Ok(no_grokking(statement)) };
+    let peak = |course: &Course, values: &[f64]| {
+        let best = (0..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best });
+        course.step[best]
+    };
+    let accuracy: Vec<f64> = courses.iter().map(|(c, _)| peak(c, &c.test)).collect();
+    let gradient = |(c, _): &(Course, f64)| c.gradients.iter().map(|g| peak(c, g)).fold(0.0, f64::max);
+    let gradient: Vec<f64> = courses.iter().map(gradient).collect();
+    let found: Vec<bool> = accuracy.iter().zip(&gradient).map(|(a, g)| a > g).collect();
+    let end = courses.iter().filter_map(|(c, _)| c.step.last().copied()).fold(0.0, f64::max);
+    // A peak at the last probe may be none.
+    let open = accuracy.iter().any(|step| *step == end) && setting.scale == Scale::Quick;
+    Ok(statement.decided(
+        if open && of_seeds(&found) != Verdict::Held { Verdict::Undecided } else { of_seeds(&found) },
+        format!(
+            "test accuracy highest at step {}, the later of the gradients at {}, of {end}",
+            Estimate::of(&accuracy).text(0),
+            Estimate::of(&gradient).text(0)
+        ),
+        "step of the highest test accuracy after that of both gradients' peaks",
+    ))
+}
+
+pub(super) fn restless(dirs: &[RunDir]) -> Result<Claim> {
+    let statement = Statement {
+        id: "13l",
+        text: "Long after grokking the weight basin fluctuates more and more.",
+        paper: Some("increasingly severe fluctuations"),
+    };
+    let Some(courses) = Course::grokked(dirs)? else { return Ok(no_grokking(statement)) };
+    // Root mean square of log(size / size before) over a quarter of a decade of steps.
+    let unrest = |sizes: &[(f64, f64)], from: f64, to: f64| {
+        let changes = sizes.windows(2).filter(|pair| pair[1].0 > from && pair[1].0 <= to);
+        let squares: Vec<f64> = changes.map(|pair| (pair[1].1 / pair[0].1).ln().powi(2)).collect();
+        (squares.len() > 1).then(|| Estimate::of(&squares).mean.sqrt())
+    };
+    let quarter = 10f64.powf(0.25);
+    let both = |(course, at): &(Course, f64)| {
+        let end = *course.step.last()?;
+        // The jump of grokking itself is no fluctuation.
+        let start = (end / quarter / quarter).max(at * quarter);
+        Some((unrest(&course.weight, start, end / quarter)?, unrest(&course.weight, end / quarter, end)?))
+    };
+    let Some(both) = courses.iter().map(both).collect::<Option<Vec<_>>>() else {
+        let ours = "the run ends less than three quarters of a decade after grokking".into();
+        return Ok(statement.decided(Verdict::Undecided, ours, "needs a run that goes on after grokking"));
+    };
+    let (earlier, later): (Vec<f64>, Vec<f64>) = both.iter().copied().unzip();
+    let found: Vec<bool> = both.iter().map(|(earlier, later)| later > earlier).collect();
+    Ok(statement.decided(
+        of_seeds(&found),
+        format!("from probe to probe {} %, at the end {} %", percent(&earlier), percent(&later)),
+        "root mean square relative change of the size between probes in the last quarter of a decade of steps against \
+         the one before",
+    ))
+}
+
+fn percent(shares: &[f64]) -> String {
+    Estimate::of(&shares.iter().map(|share| 100.0 * share).collect::<Vec<f64>>()).text(1)
 }

@@ -1,0 +1,175 @@
+//! Whether test samples lie where the training samples of their class do, before and after grokking.
+
+use super::super::Setting;
+use super::super::curves::Estimate;
+use super::{Moment, Net, PANELS};
+use crate::Result;
+use crate::analysis::{Projection, region_overlap, test_train_distance};
+use crate::data::Which;
+use crate::experiment::Runs;
+use crate::experiment::claims::{Statement, above, all, below};
+use crate::model::BnMode;
+use crate::store::{Claim, RunDir, Verdict};
+use crate::train::Snapshot;
+
+/// Overlap that counts as low: three classes thrown together at random have a third.
+const LOW: f64 = 0.6;
+/// Overlap that counts as high.
+const HIGH: f64 = 0.8;
+
+/// The claims of a panel: those of test samples, each beside the picture that shows it.
+pub(super) fn of_panel(setting: &Setting, runs: &Runs, index: usize) -> Result<Vec<Claim>> {
+    let panel = PANELS[index];
+    if panel.split == Which::Train {
+        return Ok(vec![]);
+    }
+    let dirs = runs.of(&panel.net.run(setting)?.name)?;
+    let (net, moment, mode) = (panel.net, panel.moment, panel.mode);
+    Ok(match (net, moment, mode) {
+        (Net::Narrow, Moment::Before, BnMode::Eval) => {
+            vec![low("12-A6-eval", net, dirs)?, moved("12-A6-train", net, dirs)?]
+        }
+        (Net::Wide, Moment::Before, BnMode::Eval) => {
+            vec![low("12-B7-eval", net, dirs)?, moved("12-B7-train", net, dirs)?]
+        }
+        (Net::Narrow, Moment::Before, BnMode::Batch) => {
+            vec![high("12-A6-batch", net, dirs, Snapshot::Memorised)?]
+        }
+        (Net::Wide, Moment::Before, BnMode::Batch) => {
+            vec![high("12-B7-batch", net, dirs, Snapshot::Memorised)?]
+        }
+        (Net::Narrow, Moment::After, BnMode::Eval) => vec![high("12-A6-after", net, dirs, Snapshot::Best)?],
+        (Net::Wide, Moment::After, BnMode::Eval) => vec![high("12-B7-after", net, dirs, Snapshot::Best)?],
+        (Net::Shallow, Moment::Before, _) => vec![low("13h", net, dirs)?, distance(runs)?],
+        (Net::Shallow, Moment::After, _) => vec![high("13i", net, dirs, Snapshot::Best)?],
+        _ => vec![],
+    })
+}
+
+/// Mean overlap over the drawn digits of the test samples in `mode` with the training samples in mode `train`, one per
+/// seed that has the snapshot.
+fn overlaps(net: Net, dirs: &[RunDir], at: Snapshot, train: BnMode, mode: BnMode) -> Result<Vec<f64>> {
+    let mut means = Vec::new();
+    for dir in dirs {
+        let seen: Option<Projection> = net.projection(at, Which::Train, train).result(dir)?;
+        let test: Option<Projection> = net.projection(at, Which::Test, mode).result(dir)?;
+        if let Some((seen, test)) = seen.zip(test) {
+            let overlaps: Vec<f64> =
+                region_overlap(&seen, &test).iter().filter_map(|class| class.overlap).collect();
+            means.push(Estimate::of(&overlaps).mean);
+        }
+    }
+    Ok(means)
+}
+
+/// The mode in which a network was trained.
+fn trained(net: Net) -> BnMode {
+    if net.normed() { BnMode::Batch } else { BnMode::Eval }
+}
+
+const REASON: &str = "share of test samples, mean over the drawn digits, whose nearest training sample in the plane is of \
+                      their class; low below 0.6, high above 0.8, a third by chance";
+
+fn no_grokking(statement: Statement) -> Claim {
+    let ours = "no probe had the training set learnt and a test accuracy of at most 0.2".into();
+    statement.decided(Verdict::Undecided, ours, "needs a run that groks")
+}
+
+fn low(id: &'static str, net: Net, dirs: &[RunDir]) -> Result<Claim> {
+    let statement = Statement {
+        id,
+        text: "Before grokking the test samples lie outside the regions of the training samples of their class.",
+        paper: Some("outside"),
+    };
+    let found = overlaps(net, dirs, Snapshot::Memorised, trained(net), BnMode::Eval)?;
+    if found.is_empty() {
+        return Ok(no_grokking(statement));
+    }
+    let overlap = Estimate::of(&found);
+    Ok(statement.decided(below(overlap, LOW), format!("overlap {}", overlap.text(3)), REASON))
+}
+
+/// The control: the training samples themselves, in evaluation mode, against where they lay in training.
+fn moved(id: &'static str, net: Net, dirs: &[RunDir]) -> Result<Claim> {
+    let statement = Statement {
+        id,
+        text: "Control: in evaluation mode the training samples themselves lie outside the regions of training, too.",
+        paper: None,
+    };
+    let mut found = Vec::new();
+    for dir in dirs {
+        let [seen, eval] =
+            [BnMode::Batch, BnMode::Eval].map(|mode| net.projection(Snapshot::Memorised, Which::Train, mode));
+        let both: Option<(Projection, Projection)> = seen.result(dir)?.zip(eval.result(dir)?);
+        if let Some((seen, eval)) = both {
+            let overlaps: Vec<f64> =
+                region_overlap(&seen, &eval).iter().filter_map(|class| class.overlap).collect();
+            found.push(Estimate::of(&overlaps).mean);
+        }
+    }
+    if found.is_empty() {
+        return Ok(no_grokking(statement));
+    }
+    let overlap = Estimate::of(&found);
+    Ok(statement.decided(
+        below(overlap, LOW),
+        format!("overlap of the training set with itself, across the modes, {}", overlap.text(3)),
+        format!("{REASON}; where this holds, it is the running statistics that lag, not the generalisation"),
+    ))
+}
+
+fn high(id: &'static str, net: Net, dirs: &[RunDir], at: Snapshot) -> Result<Claim> {
+    let text = match (at, net.normed()) {
+        (Snapshot::Memorised, _) => {
+            "In training mode the regions of test and training samples overlap before grokking."
+        }
+        (_, true) => "After grokking the regions of test and training samples overlap in both modes.",
+        (_, false) => {
+            "After grokking the test samples lie in the regions of the training samples of their class."
+        }
+    };
+    let statement = Statement { id, text, paper: Some("overlap") };
+    let modes = match (at, net.normed()) {
+        (Snapshot::Memorised, _) => &[BnMode::Batch][..],
+        (_, true) => &[BnMode::Eval, BnMode::Batch],
+        (_, false) => &[BnMode::Eval],
+    };
+    let (mut verdicts, mut ours) = (Vec::new(), Vec::new());
+    for mode in modes {
+        let found = overlaps(net, dirs, at, trained(net), *mode)?;
+        if found.is_empty() {
+            return Ok(no_grokking(statement));
+        }
+        let overlap = Estimate::of(&found);
+        verdicts.push(above(overlap, HIGH));
+        let which = if net.normed() { format!(" ({})", mode.name()) } else { String::new() };
+        ours.push(format!("overlap {}{which}", overlap.text(3)));
+    }
+    Ok(statement.decided(all(&verdicts), ours.join(", "), REASON))
+}
+
+/// Test samples whose nearest neighbours are sought.
+const SEARCHED: usize = 1_000;
+
+fn distance(runs: &Runs) -> Result<Claim> {
+    let statement = Statement {
+        id: "13j",
+        text: "Test samples lie about 1e-1 (root mean square pixel difference) from the training samples of their class.",
+        paper: Some("approximately 1e-1"),
+    };
+    let (train, test) = (runs.train.first(SEARCHED), runs.test.first(SEARCHED));
+    let Some(distance) = test_train_distance(&train, &test) else {
+        return Ok(statement.decided(
+            Verdict::Undecided,
+            "no class has samples in both sets".into(),
+            "needs samples",
+        ));
+    };
+    let about = (10f64.powf(-1.5)..10f64.powf(-0.5)).contains(&distance);
+    Ok(statement.decided(
+        if about { Verdict::Held } else { Verdict::NotHeld },
+        format!("{distance:.3}"),
+        "median over the first 1,000 test samples of the distance to the nearest of the first 1,000 training samples of \
+         their class; about 1e-1 if between 10^-1.5 and 10^-0.5",
+    ))
+}
