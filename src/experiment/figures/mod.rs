@@ -3,11 +3,14 @@
 mod a2;
 mod a3;
 mod a7;
+mod b3;
+mod b8;
 mod course;
 mod curves;
 mod deep;
 mod grokking;
 mod pruning;
+mod regions;
 mod speed;
 
 pub use curves::Estimate;
@@ -138,7 +141,7 @@ fn quoted(text: &str) -> String {
 
 /// Every figure, in the order of the papers.
 pub fn registry() -> Vec<&'static Definition> {
-    [a2::FIGURES, a3::FIGURES, a7::FIGURES].into_iter().flatten().collect()
+    [a2::FIGURES, a3::FIGURES, a7::FIGURES, b3::FIGURES, b8::FIGURES].into_iter().flatten().collect()
 }
 
 /// The figures that `ids` name, in the order of the registry: single panels, families (`A2`), `all`; none =
