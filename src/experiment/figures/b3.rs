@@ -58,23 +58,33 @@ pub const FIGURES: &[Definition] = &[
         runs: depth_runs,
         draw: losses,
     },
-    gradients_at::<0>("B9a", "Gradients and test loss, 12 layers"),
-    gradients_at::<1>("B9b", "Gradients and test loss, 23 layers"),
-    gradients_at::<2>("B9c", "Gradients and test loss, 32 layers"),
-    gradients_at::<3>("B9d", "Gradients and test loss, 40 layers"),
+    gradients_at::<23>("B9a", "Gradients and test loss, 23 layers"),
+    gradients_at::<32>("B9b", "Gradients and test loss, 32 layers"),
+    gradients_at::<12>("B9c", "Gradients and test loss, 12 layers"),
+    gradients_at::<40>("B9d", "Gradients and test loss, 40 layers"),
 ];
 
-const fn gradients_at<const AT: usize>(id: &'static str, title: &'static str) -> Definition {
-    Definition {
-        id,
-        title,
-        source: "Paper B, Fig. 9",
-        setting: depths_setting,
-        runs: |setting| {
-            if AT == DEPTHS.len() - 1 { depth_runs(setting) } else { Ok(vec![deepest(setting, DEPTHS[AT])?]) }
-        },
-        draw: gradients::<AT>,
+const fn gradients_at<const LAYERS: usize>(id: &'static str, title: &'static str) -> Definition {
+    let (setting, runs, draw) = (layers_setting::<LAYERS>, layers_runs::<LAYERS>, gradients::<LAYERS>);
+    Definition { id, title, source: "Paper B, Fig. 9", setting, runs, draw }
+}
+
+/// The panel with the most layers decides the claim over all of them.
+const fn decides(layers: usize) -> bool {
+    layers == DEPTHS[DEPTHS.len() - 1]
+}
+
+fn layers_runs<const LAYERS: usize>(setting: &Setting) -> Result<Vec<Plan>> {
+    let mut plans = vec![deepest(setting, LAYERS)?];
+    if decides(LAYERS) {
+        let others = DEPTHS.into_iter().filter(|depth| *depth != LAYERS);
+        plans.extend(others.map(|depth| deepest(setting, depth)).collect::<Result<Vec<Plan>>>()?);
     }
+    Ok(plans)
+}
+
+fn layers_setting<const LAYERS: usize>(setting: &Setting) -> String {
+    deepest(setting, LAYERS).map_or_else(|error| error.to_string(), |plan| describe(&plan.config))
 }
 
 fn deep_setting(setting: &Setting) -> String {
@@ -269,14 +279,13 @@ fn losses(setting: &Setting, runs: &Runs) -> Result<Drawing> {
 }
 
 /// Fig. 9.
-fn gradients<const AT: usize>(setting: &Setting, runs: &Runs) -> Result<Drawing> {
-    let depth = DEPTHS[AT];
-    let dirs = runs.of(&name(depth))?;
-    let layers = deepest(setting, depth)?.config.model.widths.len();
+fn gradients<const LAYERS: usize>(setting: &Setting, runs: &Runs) -> Result<Drawing> {
+    let dirs = runs.of(&name(LAYERS))?;
+    let layers = deepest(setting, LAYERS)?.config.model.widths.len();
     let loss = over_steps(dirs, "test_loss.eval.all", |step| step, ("test loss", 1, Style::Dashed))?;
     let mut series = vec![Series { right: true, ..started(loss) }];
     series.extend(a3::gradients(dirs, layers, false)?);
-    let claims = match AT == DEPTHS.len() - 1 {
+    let claims = match decides(LAYERS) {
         true => vec![claims::together(runs, &DEPTHS)?],
         false => vec![],
     };
