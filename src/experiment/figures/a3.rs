@@ -5,7 +5,7 @@ mod claims;
 
 use super::course::{Course, MODES};
 use super::curves::{linear_axis, log_axis, over_steps, started};
-use super::deep::{describe, fig3, scaled_down};
+use super::deep::{NARROWER, describe, fig3, scaled_down_by};
 use super::{Definition, Drawing, Setting, pruning, speed};
 use crate::Result;
 use crate::analysis::Phase;
@@ -79,7 +79,7 @@ fn draw<const PANEL: char>(setting: &Setting, runs: &Runs) -> Result<Drawing> {
                   layer, in phase II it rises, in phase III it is level but for the last layers; marks say where a \
                   phase begins."
             .into(),
-        scaled_down: scaled_down(setting),
+        scaled_down: scaled_down_by(setting, NARROWER),
         y_right: Some(Axis::linear("RPD gradient")),
         series,
         marks: stages(&dirs[..1])?,
@@ -172,7 +172,7 @@ fn pruned(setting: &Setting, runs: &Runs) -> Result<Drawing> {
                   network; thin: without the shifts of batch norm, as Eq. 4 is written. Where a curve meets its dashed \
                   line, the layers behind act linearly."
             .into(),
-        scaled_down: scaled_down(setting),
+        scaled_down: scaled_down_by(setting, NARROWER),
         series,
         claims,
         ..Drawing::new(linear_axis("starting layer"), linear_axis("test accuracy").within(0.0, 1.0))

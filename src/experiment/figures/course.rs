@@ -99,11 +99,6 @@ impl Course {
         Some(Lag { test: self.test[lowest], train: self.train[lowest] })
     }
 
-    /// Whether the run groks: learnt, and a test accuracy of at most 0.2; none if it never learns.
-    pub fn groks(&self) -> Option<bool> {
-        Some(self.lag()?.test <= 0.2)
-    }
-
     /// Steps between training (batch mode) and test accuracy reaching half of their final values.
     pub fn delay(&self) -> f64 {
         let half = |curve: &[f64]| {

@@ -3,6 +3,8 @@
 mod a2;
 mod a3;
 mod a7;
+mod b3;
+mod b8;
 mod basins;
 mod course;
 mod curves;
@@ -11,6 +13,7 @@ mod grid;
 mod grokking;
 mod projections;
 mod pruning;
+mod regions;
 mod speed;
 mod sweeps;
 mod trends;
@@ -143,10 +146,17 @@ fn quoted(text: &str) -> String {
 
 /// Every figure, in the order of the papers.
 pub fn registry() -> Vec<&'static Definition> {
-    [a2::FIGURES, a3::FIGURES, grid::FIGURES, a7::FIGURES, projections::FIGURES, sweeps::FIGURES]
-        .into_iter()
-        .flatten()
-        .collect()
+    let families = [
+        a2::FIGURES,
+        a3::FIGURES,
+        a7::FIGURES,
+        b3::FIGURES,
+        b8::FIGURES,
+        grid::FIGURES,
+        projections::FIGURES,
+        sweeps::FIGURES,
+    ];
+    families.into_iter().flatten().collect()
 }
 
 /// The figures that `ids` name, in the order of the registry: single panels, families (`A2`), `all`; none =

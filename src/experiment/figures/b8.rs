@@ -1,0 +1,255 @@
+//! Fig. 8 of paper B and S4: when a deep network groks and when it does not, and where its test samples lie meanwhile.
+
+use super::a3::accuracies;
+use super::course::MODES;
+use super::curves::{Estimate, linear_axis, log_axis, series};
+use super::deep::{EARLY, NARROWER, STAGES, describe, fig3, scaled_down_by};
+use super::grokking::{self, Expected};
+use super::regions::{OVERLAP, View};
+use super::{Definition, Drawing, Setting};
+use crate::Result;
+use crate::experiment::claims::{Statement, all, of_seeds};
+use crate::experiment::{Plan, Runs};
+use crate::model::BnMode;
+use crate::store::{Claim, Style, Verdict};
+use crate::train::Snapshot;
+
+/// Panels of the families.
+pub const FIGURES: &[Definition] = &[
+    condition::<'a'>("B8a", "Large batch: the network groks"),
+    condition::<'b'>("B8b", "Small batch: it does not"),
+    condition::<'c'>("B8c", "Small rate: the network groks"),
+    condition::<'d'>("B8d", "Large rate: it does not"),
+    Definition {
+        id: "S4",
+        title: "Where test samples lie in networks said not to grok",
+        source: "Paper A, supplement",
+        setting: regions_setting,
+        runs: regions_runs,
+        draw: regions,
+    },
+];
+
+const fn condition<const PANEL: char>(id: &'static str, title: &'static str) -> Definition {
+    let setting = condition_setting::<PANEL>;
+    Definition { id, title, source: "Paper B, Fig. 8", setting, runs: runs::<PANEL>, draw: draw::<PANEL> }
+}
+
+/// The runs: (a) and (c) are one, the network of A3d, from which (b) and (d) differ in one number.
+fn run(setting: &Setting, panel: char) -> Result<Plan> {
+    let large = fig3(setting, 'd')?;
+    let (name, mut config) = (format!("b8{panel}"), large.config.clone());
+    match panel {
+        'b' => {
+            config.train.batch = setting.share_of_batch(1.0 / 60.0);
+            // As many passes over the data would take 60 times as long; grokking is over long before.
+            config.train.steps = Some(setting.pick(400, 20_000));
+        }
+        'd' => config.train.lr = Some(1e-2),
+        _ => return Ok(large),
+    }
+    setting.run(name, &config)
+}
+
+/// When the training set is about learnt: what comes before grokking, if there is any.
+fn learnt(panel: char) -> Snapshot {
+    Snapshot::Step(if panel == 'b' { STAGES[3] } else { EARLY })
+}
+
+/// Fig. 8 shows the digits 5 and 0.
+fn pair(setting: &Setting) -> View {
+    View { digits: &[0, 5], limit: setting.pick(3_000, 10_000) }
+}
+
+fn runs<const PANEL: char>(setting: &Setting) -> Result<Vec<Plan>> {
+    let view = pair(setting);
+    let after = [learnt(PANEL), Snapshot::Last].into_iter().flat_map(|at| view.measurements(at));
+    Ok(vec![run(setting, PANEL)?.measuring(after)])
+}
+
+fn condition_setting<const PANEL: char>(setting: &Setting) -> String {
+    let same =
+        if matches!(PANEL, 'a' | 'c') { "; panels (a) and (c) are the same run, that of A3d" } else { "" };
+    run(setting, PANEL)
+        .map_or_else(|error| error.to_string(), |plan| format!("{}{same}", describe(&plan.config)))
+}
+
+fn draw<const PANEL: char>(setting: &Setting, runs: &Runs) -> Result<Drawing> {
+    let plan = run(setting, PANEL)?;
+    let dirs = runs.of(&plan.name)?;
+    let (id, expected, text) = match PANEL {
+        'a' => (
+            "12-B8a",
+            Expected::Groks,
+            "With a large batch the network groks in eval mode and does not in batch mode.",
+        ),
+        'b' => ("12-B8b", Expected::Not, "With a small batch the network does not grok."),
+        'c' => (
+            "12-B8c",
+            Expected::Groks,
+            "With a small rate the network groks in eval mode and does not in batch mode.",
+        ),
+        _ => ("12-B8d", Expected::Not, "With a large rate the network does not grok."),
+    };
+    let claims = vec![
+        grokking::claim(Statement { id, text, paper: None }, dirs, expected)?,
+        inside(setting, runs, PANEL, &plan.name)?,
+    ];
+    Ok(Drawing {
+        caption: "Accuracy with the papers' statistics in batch norm (thick) and with the others (thin). The network groks \
+                  if the thick test curve lingers at chance after the thick training curve has risen; the claims say how \
+                  far the regions of training and test samples of digits 0 and 5 overlap then and at the end."
+            .into(),
+        scaled_down: scaled_down_by(setting, NARROWER),
+        series: accuracies(dirs)?,
+        claims,
+        ..Drawing::new(log_axis("step"), linear_axis("accuracy").within(0.0, 1.0))
+    })
+}
+
+/// Region overlaps of one run before and after, in both modes, against what the papers draw.
+fn inside(setting: &Setting, runs: &Runs, panel: char, name: &str) -> Result<Claim> {
+    let (id, text, apart) = match panel {
+        'a' => (
+            "12-B8a-regions",
+            "Before grokking test samples lie outside the training region, after it inside.",
+            true,
+        ),
+        'b' => ("12-B8b-regions", "Test samples lie inside the training region before and after.", false),
+        'c' => (
+            "12-B8c-regions",
+            "Before grokking test samples lie outside the training region, after it inside.",
+            true,
+        ),
+        _ => ("12-B8d-regions", "Test samples lie inside the training region before and after.", false),
+    };
+    let before = learnt(panel);
+    let [early, late] =
+        [both(pair(setting), runs, name, before)?, both(pair(setting), runs, name, Snapshot::Last)?];
+    let found = |values: &[f64], high: bool| match values {
+        [] => Verdict::Undecided,
+        values => of_seeds(&values.iter().map(|value| (*value >= OVERLAP) == high).collect::<Vec<bool>>()),
+    };
+    Ok(Statement { id, text, paper: None }.decided(
+        all(&[found(&early[0], !apart), found(&late[0], true)]),
+        format!(
+            "overlap of digits 0 and 5, eval: {} at {before}, {} at the end; batch: {} and {}",
+            percent(&early[0]),
+            percent(&late[0]),
+            percent(&early[1]),
+            percent(&late[1])
+        ),
+        "share of test points whose nearest training point in the plane has their digit (half by chance), against 75 %; \
+         eval mode",
+    ))
+}
+
+/// Overlaps in both modes.
+fn both(view: View, runs: &Runs, run: &str, at: Snapshot) -> Result<[Vec<f64>; 2]> {
+    Ok([view.overlap(runs, run, at, MODES[0])?, view.overlap(runs, run, at, MODES[1])?])
+}
+
+fn percent(values: &[f64]) -> String {
+    let scaled: Vec<f64> = values.iter().map(|value| 100.0 * value).collect();
+    if scaled.is_empty() { "not measured".into() } else { format!("{} %", Estimate::of(&scaled).text(0)) }
+}
+
+/// S4: the networks said not to grok, and one that is said to.
+const QUIET: [char; 4] = ['b', 'c', 'e', 'f'];
+const CONTRAST: char = 'd';
+
+/// The digits of Fig. 6.
+fn three(setting: &Setting) -> View {
+    View { digits: &[0, 2, 5], limit: setting.pick(3_000, 10_000) }
+}
+
+/// Every snapshot of a run by its step, those beyond its end left out.
+fn moments(plan: &Plan) -> Vec<(f64, Snapshot)> {
+    let last = plan.config.steps();
+    let early =
+        STAGES.into_iter().filter(|step| *step < last).map(|step| (step as f64, Snapshot::Step(step)));
+    early.chain([(last.max(1) as f64, Snapshot::Last)]).collect()
+}
+
+fn regions_runs(setting: &Setting) -> Result<Vec<Plan>> {
+    let measured = |panel| {
+        let plan = fig3(setting, panel)?;
+        let after: Vec<_> =
+            moments(&plan).into_iter().flat_map(|(_, at)| three(setting).measurements(at)).collect();
+        Ok(plan.measuring(after))
+    };
+    QUIET.into_iter().chain([CONTRAST]).map(measured).collect()
+}
+
+fn regions_setting(setting: &Setting) -> String {
+    let plans = regions_runs(setting).unwrap_or_default();
+    let texts = plans.iter().map(|plan| format!("{}: {}", plan.name, describe(&plan.config)));
+    format!(
+        "digits 0, 2 and 5 among the first {} samples of each set, at the steps {STAGES:?} and the last; {}",
+        three(setting).limit,
+        texts.collect::<Vec<_>>().join("; ")
+    )
+}
+
+fn regions(setting: &Setting, runs: &Runs) -> Result<Drawing> {
+    let mut drawn = vec![];
+    for (color, panel) in QUIET.into_iter().chain([CONTRAST]).enumerate() {
+        let plan = fig3(setting, panel)?;
+        for mode in MODES {
+            let overlap =
+                |(step, at): (f64, Snapshot)| Ok((step, three(setting).overlap(runs, &plan.name, at, mode)?));
+            let points: Vec<(f64, Vec<f64>)> =
+                moments(&plan).into_iter().map(overlap).collect::<Result<_>>()?;
+            let style = match (mode, panel) {
+                (BnMode::Batch, _) => Style::Thin,
+                (_, CONTRAST) => Style::Dashed,
+                _ => Style::LinePoints,
+            };
+            drawn.push(series(&format!("A3{panel}, {} mode", mode.name()), color, style, &points));
+        }
+    }
+    Ok(Drawing {
+        caption: "Share of test samples (digits 0, 2, 5) whose nearest training sample in the plane of the output layer has \
+                  their digit: one third by chance, one where the regions coincide. Thick: running statistics, thin: those \
+                  of the set itself. A3d, said to grok, for comparison (dashed)."
+            .into(),
+        scaled_down: scaled_down_by(setting, NARROWER),
+        series: drawn,
+        claims: vec![throughout(setting, runs)?],
+        ..Drawing::new(log_axis("step"), linear_axis("region overlap").within(0.0, 1.0))
+    })
+}
+
+/// The S4 part of claim 12.
+fn throughout(setting: &Setting, runs: &Runs) -> Result<Claim> {
+    let (mut parts, mut texts) = (vec![], vec![]);
+    for panel in QUIET {
+        let name = fig3(setting, panel)?.name;
+        let [early, late] =
+            [Snapshot::Step(EARLY), Snapshot::Last].map(|at| both(three(setting), runs, &name, at));
+        let (early, late) = (early?, late?);
+        for values in early.iter().chain(&late) {
+            parts.push(match &values[..] {
+                [] => Verdict::Undecided,
+                values => of_seeds(&values.iter().map(|value| *value >= OVERLAP).collect::<Vec<bool>>()),
+            });
+        }
+        texts.push(format!(
+            "A3{panel} eval {} → {}, batch {} → {}",
+            percent(&early[0]),
+            percent(&late[0]),
+            percent(&early[1]),
+            percent(&late[1])
+        ));
+    }
+    Ok(Statement {
+        id: "12-S4",
+        text: "In the networks said not to grok the regions of training and test samples overlap throughout, in both modes.",
+        paper: Some("largely overlapping"),
+    }
+    .decided(
+        all(&parts),
+        format!("step {EARLY} → last: {}", texts.join("; ")),
+        "overlap of digits 0, 2 and 5 (a third by chance) at least 75 % at both steps, in both modes, in all four networks",
+    ))
+}
