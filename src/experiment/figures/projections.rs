@@ -5,19 +5,20 @@
 //! mode) of at most 0.2. After: the best test accuracy. A run without the former is drawn at an early step instead.
 
 mod claims;
-mod region;
+mod outline;
 
 use super::curves::linear_axis;
 use super::deep::{EARLY, deepest, describe, fig3, scaled_down};
+use super::regions::View;
 use super::{Definition, Drawing, Setting, a7};
 use crate::Result;
 use crate::analysis::Projection;
 use crate::data::Which;
-use crate::experiment::{Analysis, Measurement, Plan, Runs};
+use crate::experiment::{Plan, Runs};
 use crate::model::BnMode;
 use crate::store::{Series, Style};
 use crate::train::{Snapshot, snapshot};
-use region::outline;
+use outline::outline;
 
 /// Panels of the family.
 pub const FIGURES: &[Definition] = &[
@@ -118,22 +119,21 @@ impl Net {
         }
     }
 
-    fn digits(self) -> [usize; 3] {
+    fn digits(self) -> &'static [usize] {
         match self {
-            Net::Narrow | Net::Wide => [0, 2, 5],
-            Net::Shallow => [1, 5, 9],
-            Net::ShallowB => [0, 1, 5],
+            Net::Narrow | Net::Wide => &[0, 2, 5],
+            Net::Shallow => &[1, 5, 9],
+            Net::ShallowB => &[0, 1, 5],
         }
+    }
+
+    fn view(self) -> View {
+        View { digits: self.digits(), limit: 10_000 }
     }
 
     /// Whether there is batch norm, so that its modes differ.
     fn normed(self) -> bool {
         matches!(self, Net::Narrow | Net::Wide)
-    }
-
-    fn projection(self, at: Snapshot, split: Which, mode: BnMode) -> Measurement {
-        let measurement = Measurement::new(Analysis::Projection, at).on(split).in_mode(mode);
-        measurement.with(|options| options.classes = Some(self.digits().to_vec()))
     }
 }
 
@@ -150,8 +150,7 @@ fn setting<const I: usize>(setting: &Setting) -> String {
         true => net.run(setting).map_or_else(|error| error.to_string(), |plan| describe(&plan.config)),
         false => a7::setting(setting),
     };
-    let [a, b, c] = net.digits();
-    format!("{of_run}; digits {a}, {b} and {c}, x(L−1) on the two leading right-singular vectors of W(L)")
+    format!("{of_run}; digits {:?}, x(L−1) on the two leading right-singular vectors of W(L)", net.digits())
 }
 
 fn runs<const I: usize>(setting: &Setting) -> Result<Vec<Plan>> {
@@ -160,7 +159,7 @@ fn runs<const I: usize>(setting: &Setting) -> Result<Vec<Plan>> {
     let mut after = Vec::new();
     for at in [Snapshot::Memorised, Snapshot::Best, Snapshot::Step(EARLY)] {
         for split in [Which::Train, Which::Test] {
-            after.extend(modes.iter().map(|mode| net.projection(at, split, *mode)));
+            after.extend(modes.iter().map(|mode| net.view().of(at, split, *mode)));
         }
     }
     Ok(vec![net.run(setting)?.measuring(after)])
@@ -178,7 +177,7 @@ fn draw<const I: usize>(setting: &Setting, runs: &Runs) -> Result<Drawing> {
         Moment::Before => Snapshot::Step(EARLY.min(net.run(setting)?.config.steps())),
     };
     let first =
-        |split, mode| -> Result<Option<Projection>> { net.projection(at, split, mode).result(&dir[0]) };
+        |split, mode| -> Result<Option<Projection>> { net.view().of(at, split, mode).result(&dir[0]) };
     // The training samples as the output layer met them: in the mode of training, where paper A compares with it.
     let seen = if net == Net::Narrow { BnMode::Batch } else { panel.mode };
     let mut series = Vec::new();

@@ -18,7 +18,8 @@ pub(super) struct View {
 }
 
 impl View {
-    fn of(self, at: Snapshot, set: Which, mode: BnMode) -> Measurement {
+    /// The projection of one set in one mode.
+    pub fn of(self, at: Snapshot, set: Which, mode: BnMode) -> Measurement {
         let projection = Measurement::new(Analysis::Projection, at).on(set).in_mode(mode).limited(self.limit);
         projection.with(|options| options.classes = Some(self.digits.to_vec()))
     }
@@ -29,10 +30,21 @@ impl View {
         sets.flat_map(|set| [BnMode::Eval, BnMode::Batch].map(|mode| self.of(at, set, mode))).collect()
     }
 
-    /// Region overlap, mean over the digits, one value for each repetition that has the snapshot.
+    /// Region overlap of the test set with the training set, mean over the digits, one value for each repetition that
+    /// has the snapshot.
     pub fn overlap(self, runs: &Runs, run: &str, at: Snapshot, mode: BnMode) -> Result<Vec<f64>> {
-        let [train, test] =
-            [Which::Train, Which::Test].map(|set| runs.found::<Projection>(run, &self.of(at, set, mode)));
+        self.overlap_of(runs, run, at, [(Which::Train, mode), (Which::Test, mode)])
+    }
+
+    /// Region overlap of the second set and mode with the first, as [`View::overlap`].
+    pub fn overlap_of(
+        self,
+        runs: &Runs,
+        run: &str,
+        at: Snapshot,
+        sets: [(Which, BnMode); 2],
+    ) -> Result<Vec<f64>> {
+        let [train, test] = sets.map(|(set, mode)| runs.found::<Projection>(run, &self.of(at, set, mode)));
         let mean = |(train, test): (Projection, Projection)| {
             let regions = region_overlap(&train, &test);
             let shares: Vec<f64> = regions.iter().filter_map(|region| region.overlap).collect();

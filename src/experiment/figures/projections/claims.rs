@@ -2,20 +2,19 @@
 
 use super::super::Setting;
 use super::super::curves::Estimate;
+use super::super::regions::OVERLAP;
 use super::{Moment, Net, PANELS};
 use crate::Result;
-use crate::analysis::{Projection, region_overlap, test_train_distance};
+use crate::analysis::test_train_distance;
 use crate::data::Which;
 use crate::experiment::Runs;
 use crate::experiment::claims::{Statement, above, all, below};
 use crate::model::BnMode;
-use crate::store::{Claim, RunDir, Verdict};
+use crate::store::{Claim, Verdict};
 use crate::train::Snapshot;
 
 /// Overlap that counts as low: three classes thrown together at random have a third.
 const LOW: f64 = 0.6;
-/// Overlap that counts as high.
-const HIGH: f64 = 0.8;
 
 /// The claims of a panel: those of test samples, each beside the picture that shows it.
 pub(super) fn of_panel(setting: &Setting, runs: &Runs, index: usize) -> Result<Vec<Claim>> {
@@ -23,65 +22,54 @@ pub(super) fn of_panel(setting: &Setting, runs: &Runs, index: usize) -> Result<V
     if panel.split == Which::Train {
         return Ok(vec![]);
     }
-    let dirs = runs.of(&panel.net.run(setting)?.name)?;
+    let run = &panel.net.run(setting)?.name;
     let (net, moment, mode) = (panel.net, panel.moment, panel.mode);
     Ok(match (net, moment, mode) {
         (Net::Narrow, Moment::Before, BnMode::Eval) => {
-            vec![low("12-A6-eval", net, dirs)?, moved("12-A6-train", net, dirs)?]
+            vec![low("12-A6-eval", net, runs, run)?, moved("12-A6-train", net, runs, run)?]
         }
         (Net::Wide, Moment::Before, BnMode::Eval) => {
-            vec![low("12-B7-eval", net, dirs)?, moved("12-B7-train", net, dirs)?]
+            vec![low("12-B7-eval", net, runs, run)?, moved("12-B7-train", net, runs, run)?]
         }
         (Net::Narrow, Moment::Before, BnMode::Batch) => {
-            vec![high("12-A6-batch", net, dirs, Snapshot::Memorised)?]
+            vec![high("12-A6-batch", net, runs, run, Snapshot::Memorised)?]
         }
         (Net::Wide, Moment::Before, BnMode::Batch) => {
-            vec![high("12-B7-batch", net, dirs, Snapshot::Memorised)?]
+            vec![high("12-B7-batch", net, runs, run, Snapshot::Memorised)?]
         }
-        (Net::Narrow, Moment::After, BnMode::Eval) => vec![high("12-A6-after", net, dirs, Snapshot::Best)?],
-        (Net::Wide, Moment::After, BnMode::Eval) => vec![high("12-B7-after", net, dirs, Snapshot::Best)?],
-        (Net::Shallow, Moment::Before, _) => vec![low("13h", net, dirs)?, distance(runs)?],
-        (Net::Shallow, Moment::After, _) => vec![high("13i", net, dirs, Snapshot::Best)?],
+        (Net::Narrow, Moment::After, BnMode::Eval) => {
+            vec![high("12-A6-after", net, runs, run, Snapshot::Best)?]
+        }
+        (Net::Wide, Moment::After, BnMode::Eval) => {
+            vec![high("12-B7-after", net, runs, run, Snapshot::Best)?]
+        }
+        (Net::Shallow, Moment::Before, _) => vec![low("13h", net, runs, run)?, distance(runs)?],
+        (Net::Shallow, Moment::After, _) => vec![high("13i", net, runs, run, Snapshot::Best)?],
         _ => vec![],
     })
 }
 
-/// Mean overlap over the drawn digits of the test samples in `mode` with the training samples in mode `train`, one per
-/// seed that has the snapshot.
-fn overlaps(net: Net, dirs: &[RunDir], at: Snapshot, train: BnMode, mode: BnMode) -> Result<Vec<f64>> {
-    let mut means = Vec::new();
-    for dir in dirs {
-        let seen: Option<Projection> = net.projection(at, Which::Train, train).result(dir)?;
-        let test: Option<Projection> = net.projection(at, Which::Test, mode).result(dir)?;
-        if let Some((seen, test)) = seen.zip(test) {
-            let overlaps: Vec<f64> =
-                region_overlap(&seen, &test).iter().filter_map(|class| class.overlap).collect();
-            means.push(Estimate::of(&overlaps).mean);
-        }
-    }
-    Ok(means)
-}
-
-/// The mode in which a network was trained.
-fn trained(net: Net) -> BnMode {
-    if net.normed() { BnMode::Batch } else { BnMode::Eval }
+/// Region overlap of the test samples in `mode` with the training samples as the output layer met them in training.
+fn overlap(net: Net, runs: &Runs, run: &str, at: Snapshot, mode: BnMode) -> Result<Vec<f64>> {
+    let trained = if net.normed() { BnMode::Batch } else { BnMode::Eval };
+    net.view().overlap_of(runs, run, at, [(Which::Train, trained), (Which::Test, mode)])
 }
 
 const REASON: &str = "share of test samples, mean over the drawn digits, whose nearest training sample in the plane is of \
-                      their class; low below 0.6, high above 0.8, a third by chance";
+                      their class; low below 0.6, high above 0.75, a third by chance";
 
 fn no_grokking(statement: Statement) -> Claim {
     let ours = "no probe had the training set learnt and a test accuracy of at most 0.2".into();
     statement.decided(Verdict::Undecided, ours, "needs a run that groks")
 }
 
-fn low(id: &'static str, net: Net, dirs: &[RunDir]) -> Result<Claim> {
+fn low(id: &'static str, net: Net, runs: &Runs, run: &str) -> Result<Claim> {
     let statement = Statement {
         id,
         text: "Before grokking the test samples lie outside the regions of the training samples of their class.",
         paper: Some("outside"),
     };
-    let found = overlaps(net, dirs, Snapshot::Memorised, trained(net), BnMode::Eval)?;
+    let found = overlap(net, runs, run, Snapshot::Memorised, BnMode::Eval)?;
     if found.is_empty() {
         return Ok(no_grokking(statement));
     }
@@ -90,23 +78,14 @@ fn low(id: &'static str, net: Net, dirs: &[RunDir]) -> Result<Claim> {
 }
 
 /// The control: the training samples themselves, in evaluation mode, against where they lay in training.
-fn moved(id: &'static str, net: Net, dirs: &[RunDir]) -> Result<Claim> {
+fn moved(id: &'static str, net: Net, runs: &Runs, run: &str) -> Result<Claim> {
     let statement = Statement {
         id,
         text: "Control: in evaluation mode the training samples themselves lie outside the regions of training, too.",
         paper: None,
     };
-    let mut found = Vec::new();
-    for dir in dirs {
-        let [seen, eval] =
-            [BnMode::Batch, BnMode::Eval].map(|mode| net.projection(Snapshot::Memorised, Which::Train, mode));
-        let both: Option<(Projection, Projection)> = seen.result(dir)?.zip(eval.result(dir)?);
-        if let Some((seen, eval)) = both {
-            let overlaps: Vec<f64> =
-                region_overlap(&seen, &eval).iter().filter_map(|class| class.overlap).collect();
-            found.push(Estimate::of(&overlaps).mean);
-        }
-    }
+    let sets = [(Which::Train, BnMode::Batch), (Which::Train, BnMode::Eval)];
+    let found = net.view().overlap_of(runs, run, Snapshot::Memorised, sets)?;
     if found.is_empty() {
         return Ok(no_grokking(statement));
     }
@@ -118,7 +97,7 @@ fn moved(id: &'static str, net: Net, dirs: &[RunDir]) -> Result<Claim> {
     ))
 }
 
-fn high(id: &'static str, net: Net, dirs: &[RunDir], at: Snapshot) -> Result<Claim> {
+fn high(id: &'static str, net: Net, runs: &Runs, run: &str, at: Snapshot) -> Result<Claim> {
     let text = match (at, net.normed()) {
         (Snapshot::Memorised, _) => {
             "In training mode the regions of test and training samples overlap before grokking."
@@ -136,12 +115,12 @@ fn high(id: &'static str, net: Net, dirs: &[RunDir], at: Snapshot) -> Result<Cla
     };
     let (mut verdicts, mut ours) = (Vec::new(), Vec::new());
     for mode in modes {
-        let found = overlaps(net, dirs, at, trained(net), *mode)?;
+        let found = overlap(net, runs, run, at, *mode)?;
         if found.is_empty() {
             return Ok(no_grokking(statement));
         }
         let overlap = Estimate::of(&found);
-        verdicts.push(above(overlap, HIGH));
+        verdicts.push(above(overlap, OVERLAP));
         let which = if net.normed() { format!(" ({})", mode.name()) } else { String::new() };
         ours.push(format!("overlap {}{which}", overlap.text(3)));
     }
