@@ -41,9 +41,29 @@ fn request(out: &Path, ids: &[&str], sets: &[&str], seeds: u64) -> Request {
 #[test]
 fn ids_are_unique_and_described() {
     let figures = registry();
-    for wanted in ["A2a", "A2b", "A2c", "A2d", "A2e", "B2a", "B2b", "S1", "A7a", "A7b", "A7g"] {
+    let panels = [
+        ("A2", "abcde"),
+        ("A3", "abcdefghij"),
+        ("A4", "abcdef"),
+        ("A5", "abc"),
+        ("A6", "abcdef"),
+        ("A7", "abcdefgh"),
+        ("B2", "abcde"),
+        ("B3", "abcd"),
+        ("B4", "abcdef"),
+        ("B5", "abcd"),
+        ("B6", "abcdef"),
+        ("B7", "abcdefgh"),
+        ("B8", "abcd"),
+        ("B9", "abcd"),
+    ];
+    let panels =
+        panels.iter().flat_map(|(family, letters)| letters.chars().map(move |l| format!("{family}{l}")));
+    let wanted: Vec<String> = panels.chain((1..=4).map(|n| format!("S{n}"))).collect();
+    for wanted in &wanted {
         assert_eq!(figures.iter().filter(|figure| figure.id == wanted).count(), 1, "{wanted}");
     }
+    assert_eq!(figures.len(), wanted.len());
     let list = list(Choice::Cpu { threads: 2 }, Path::new("not there")).unwrap();
     for figure in figures {
         assert!(!figure.title.is_empty() && figure.source.contains("Paper"), "{}", figure.id);
@@ -74,9 +94,12 @@ fn every_figure_is_made_and_nothing_is_done_twice() {
     let log = Log::default();
     let shallow =
         request(out.path(), &["A2", "B2", "S1"], &["train.steps=12", "model.widths=[784,24,10]"], 2);
-    let grokking = request(out.path(), &["A7"], &["train.steps=20", "model.widths=[784,12,11,10]"], 1);
-    reproduce(cpu, &shallow, &log, &()).unwrap();
-    reproduce(cpu, &grokking, &log, &()).unwrap();
+    let grokking = request(out.path(), &["A7", "B6"], &["train.steps=20", "model.widths=[784,12,11,10]"], 1);
+    let deep = ["A3", "A4", "A5", "A6", "B3", "B4", "B5", "B7", "B8", "B9", "S2", "S3", "S4"];
+    let deep = request(out.path(), &deep, &["train.steps=2"], 1);
+    for request in [&shallow, &grokking, &deep] {
+        reproduce(cpu, request, &log, &()).unwrap();
+    }
     let first = read_all(out.path()).unwrap();
     let ids: Vec<&str> = first.iter().map(|figure| figure.id.as_str()).collect();
     for figure in registry() {
