@@ -137,8 +137,8 @@ void wgmma_k16(float* d, uint64_t a, uint64_t b, unsigned product) {
         double sums[N / 4];
         for (unsigned i = 0; i < N / 4; ++i) sums[i] = ADD ? d[i / 2 * 4 + h * 2 + i % 2] : 0;
         for (unsigned k = 0; k < 16; ++k)
-            for (unsigned i = 0; i < N / 4 && !(finite && row[k] == 0); ++i)   // the tiles of small tests are mostly zeros
-                sums[i] += double(row[k]) * columns[k * (N / 4) + i];
+            if (row[k] != 0 || !finite)   // the tiles of small tests are mostly zeros
+                for (unsigned i = 0; i < N / 4; ++i) sums[i] += double(row[k]) * columns[k * (N / 4) + i];
         for (unsigned i = 0; i < N / 4; ++i) d[i / 2 * 4 + h * 2 + i % 2] = rounded(sums[i]);
     }
 }
