@@ -17,7 +17,7 @@ fn f64_matches<B: Backend>(backend: &B) {
 }
 
 fn matches_definition<B: Backend, R: Real>(backend: &B) {
-    for len in [1, 31, 20_000, 70_001] {
+    for len in [1, 7, 10, 31, 63, 65, 100, 127, 128, 129, 200, 259, 20_000, 70_001] {
         let (x, y) = (values::<R>(1, len + 3), values::<R>(2, len + 1));
         let (x_buf, y_buf) = (backend.upload(&x).unwrap(), backend.upload(&y).unwrap());
         let mut out = poisoned::<B, R>(backend, len);

@@ -16,8 +16,20 @@ on_each_backend!(
 on_cpu!(f64_matches);
 
 /// The number of rows is a number here, and nothing more.
-const SHAPES: [(usize, usize); 9] =
-    [(2, 1), (31, 7), (200, 10), (1000, 63), (259, 65), (59_999, 127), (60_000, 129), (3, 256), (5000, 257)];
+const SHAPES: [(usize, usize); 12] = [
+    (2, 1),
+    (31, 7),
+    (200, 10),
+    (1000, 63),
+    (259, 65),
+    (7, 100),
+    (59_999, 127),
+    (128, 128),
+    (60_000, 129),
+    (100, 200),
+    (3, 256),
+    (5000, 257),
+];
 
 fn f32_matches<B: Backend>(backend: &B) {
     matches_definition::<B, f32>(backend, &SHAPES);

@@ -21,6 +21,7 @@ pub const ON_STAND_IN: &[crate::StandInCase] = &[
 type Machine<'a> = &'a [(&'a str, &'a str)];
 
 const USUAL: Machine = &[];
+const HOPPER: Machine = &[("HOST_CUDA_CAPABILITY", "9.0")];
 const NO_CARD: Machine = &[("HOST_CUDA_DEVICE", "none")];
 const OLD_DRIVER: Machine = &[("HOST_CUDA_DRIVER", "12040")];
 const OLD_CARD: Machine = &[("HOST_CUDA_CAPABILITY", "7.5")];
@@ -82,7 +83,7 @@ fn json(path: &str) -> serde_json::Value {
 }
 
 fn doctor_describes_cards() {
-    let (text, _) = success(USUAL, &["doctor"]);
+    let (text, _) = success(HOPPER, &["doctor"]);
     has(
         &text,
         &["kernels   for ", "driver    CUDA 13.0", "cuda:0", NAME, "capability 9.0", "the kernels run on it"],
@@ -176,9 +177,9 @@ fn a_figure_names_its_card() {
     let out = folder.path().display().to_string();
     let sets = ["--set", "train.steps=1", "--set", "model.widths=[784,8,10]", "--set", "train.batch=50"];
     let args =
-        ["reproduce", "A2a", "--data", "sample", "--device", "cuda", "--precision", "bf16", "--out", &out];
+        ["reproduce", "A2c", "--data", "sample", "--device", "cuda", "--precision", "bf16", "--out", &out];
     success(USUAL, &[&args[..], &sets].concat());
-    let figure = json(&format!("{out}/A2a.json"));
+    let figure = json(&format!("{out}/A2c.json"));
     assert_eq!(figure["provenance"]["device"], NAME);
     assert_eq!(figure["provenance"]["precision"], "bf16");
 }
@@ -206,7 +207,7 @@ fn too_little_memory_says_what_fits() {
     let line = error(4, &[("HOST_CUDA_MEMORY", "6000000")], &train(&out, &wide));
     has(&line, &["GB of memory", "model.widths or train.batch"]);
     // Somebody else has the memory, as far as the plan can tell.
-    let full = ["--device", "cuda", "--set", "train.batch=200"];
-    let line = error(4, &[("HOST_CUDA_MEMORY", "2500000")], &train(&out, &full));
+    let full = ["--device", "cuda", "--set", "train.batch=1000", "--set", "data.limit=1000"];
+    let line = error(4, &[("HOST_CUDA_MEMORY", "3000000")], &train(&out, &full));
     has(&line, &["out of memory on", NAME, "MiB more were needed"]);
 }

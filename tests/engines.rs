@@ -3,7 +3,8 @@
 //! What differs is the order of sums and, by precision, the rounding of the products; a run of many steps makes more of
 //! it. Losses of the first steps, accuracy at the end, and numbers of analyses are as far apart as that explains.
 
-use crate::common::{assert_close, cpu, slow::Made};
+use crate::common::{Quiet, assert_close, cpu, is_within, slow::Made};
+use crate::reference::{assert_rows_close, operand_rounding};
 use netdyn::analysis::{self, Options, Space, View, no_progress};
 use netdyn::backend::cpu::Cpu;
 use netdyn::backend::cuda::Cuda;
@@ -21,14 +22,13 @@ use netdyn::{Error, Result};
 use serde_json::Value;
 use std::path::Path;
 
-on_each_precision!(
-    first_losses_agree,
-    fifty_steps_agree,
-    large_mnist_agrees,
-    a_run_repeats_bit_for_bit,
-    analyses_agree,
-    large_analyses_agree,
-    a_run_goes_on_elsewhere,
+on_each_precision!(first_losses_agree, fifty_steps_agree, large_mnist_agrees, a_run_repeats_bit_for_bit);
+in_precisions!(
+    // In the others predictions near a border fall on either side.
+    analyses_agree: [Precision::F32, Precision::Simt],
+    large_analyses_agree: [Precision::F32, Precision::Simt],
+    // A run keeps its precision, and the CPU has no other of these.
+    a_run_goes_on_elsewhere: [Precision::F32],
 );
 
 /// Images of `classes` overlapping classes: a faint pattern in noise.
@@ -62,11 +62,7 @@ const SMALL: &[usize] = &[30, 24, 17, 10];
 
 /// All cases where they are cheap: a stand-in for a card takes long over the products on tensor cores.
 fn cases(precision: Precision) -> Vec<Case> {
-    let kept = match precision {
-        Precision::Simt => 0..4,
-        Precision::F32 => 1..3,
-        Precision::Tf32 | Precision::Bf16 => 2..3,
-    };
+    let kept = if precision == Precision::Simt { 0..4 } else { 1..3 };
     all_cases().drain(kept).collect()
 }
 
@@ -135,8 +131,7 @@ fn first_losses_agree(cuda: &Cuda, precision: Precision) {
     let train = images(210, 30, 10, 1);
     let limit = match precision {
         Precision::F32 | Precision::Simt => 1e-5,
-        Precision::Tf32 => 1e-3,
-        Precision::Bf16 => 1e-2,
+        Precision::Tf32 | Precision::Bf16 => 2.0 * operand_rounding(precision),
     };
     for case in all_cases() {
         let (got, _) = case.train(cuda, &train, 5);
@@ -157,11 +152,13 @@ fn large_mnist_agrees(cuda: &Cuda, precision: Precision) {
 }
 
 fn compare_runs(cuda: &Cuda, precision: Precision, train: &Split, test: &Split, cases: Vec<Case>) {
-    // Relative of the loss; of the accuracy; of the parameters, where 50 steps leave them comparable.
-    let (loss_limit, accuracy_limit, params_limit) = match precision {
-        Precision::F32 | Precision::Simt => (1e-3, 0.003, Some(1e-4)),
-        Precision::Tf32 => (0.02, 0.01, None),
-        Precision::Bf16 => (0.05, 0.02, None),
+    // Relative of the loss, and of the accuracy. The same runs in f64 but for operands of 11 or 8 bits, from a dozen
+    // starts, were off by up to 3.3 units of that rounding in the loss.
+    let unit = operand_rounding(precision);
+    let (loss_limit, accuracy_limit) = match precision {
+        Precision::F32 | Precision::Simt => (1e-3, 0.003),
+        Precision::Tf32 => (4.0 * unit, 0.005),
+        Precision::Bf16 => (4.0 * unit, 0.01),
     };
     for case in cases {
         let (losses, network) = case.train(cuda, train, 50);
@@ -171,10 +168,17 @@ fn compare_runs(cuda: &Cuda, precision: Precision, train: &Split, test: &Split, 
         assert!(want_losses[49] < 0.9 * want_losses[0], "{name}: nothing was learned: {want_losses:?}");
         let (share, want_share) = (accuracy(cuda, &network, test), on_cpu(|cpu| accuracy(cpu, &want, test)));
         let off = (share - want_share).abs();
-        assert!(off <= accuracy_limit + 1e-9, "{name}: accuracy {share} and {want_share}");
-        if let (Optimizer::Sgd { .. }, Some(limit)) = (case.optimizer, params_limit) {
-            let (got, want) = (determined(&network), determined(&want));
-            assert_close(&format!("{name}: parameters"), &got, &want, 0.0, limit);
+        assert!(is_within(off, accuracy_limit + 1e-9), "{name}: accuracy {share} and {want_share}");
+        if let Optimizer::Sgd { .. } = case.optimizer {
+            let (what, got, want) = (format!("{name}: parameters"), determined(&network), determined(&want));
+            match precision {
+                Precision::F32 | Precision::Simt => assert_close(&what, &got, &want, 0.0, 1e-4),
+                // In those runs half a unit in the root mean square. Single ones go further: where the rounding takes
+                // a sample across the kink of a ReLU.
+                Precision::Tf32 | Precision::Bf16 => {
+                    assert_rows_close(&what, &got, &want, &vec![unit; got.len()], got.len());
+                }
+            }
         }
     }
 }
@@ -240,19 +244,16 @@ fn json(result: Result<impl serde::Serialize>) -> Value {
     serde_json::to_value(result.unwrap()).unwrap()
 }
 
-fn analyses_agree(cuda: &Cuda, precision: Precision) {
-    compare_analyses(cuda, precision, &[images(300, 30, 10, 1), images(500, 30, 10, 2)], SMALL);
+fn analyses_agree(cuda: &Cuda, _: Precision) {
+    compare_analyses(cuda, &[images(300, 30, 10, 1), images(500, 30, 10, 2)], SMALL);
 }
 
 /// Of a size for real cards.
-fn large_analyses_agree(cuda: &Cuda, precision: Precision) {
-    compare_analyses(cuda, precision, &mnist(), &[784, 128, 64, 10]);
+fn large_analyses_agree(cuda: &Cuda, _: Precision) {
+    compare_analyses(cuda, &mnist(), &[784, 128, 64, 10]);
 }
 
-fn compare_analyses(cuda: &Cuda, precision: Precision, splits: &[Split; 2], widths: &'static [usize]) {
-    if !matches!(precision, Precision::F32 | Precision::Simt) {
-        return; // predictions near a border may fall on either side
-    }
+fn compare_analyses(cuda: &Cuda, splits: &[Split; 2], widths: &'static [usize]) {
     let case = Case { widths, ..all_cases().remove(2) };
     let (_, network) = on_cpu(|cpu| case.train(cpu, &splits[0], 40));
     for bn in [BnMode::Eval, BnMode::Batch] {
@@ -285,30 +286,15 @@ pub fn agree(path: &str, got: &Value, want: &Value, limit: f64) {
         }
         (Value::Number(got), Value::Number(want)) => {
             let (got, want) = (got.as_f64().unwrap(), want.as_f64().unwrap());
-            let near = (got - want).abs() <= limit * want.abs().max(1.0);
+            let near = is_within((got - want).abs(), limit * want.abs().max(1.0));
             assert!(near, "{path}: {got} and {want}");
         }
         _ => assert_eq!(got, want, "{path}"),
     }
 }
 
-/// Nothing stops it, nobody listens.
-struct Quiet;
-
-impl Control for Quiet {
-    fn stop(&self) -> Option<Error> {
-        None
-    }
-    fn begin(&self, _what: &str, _total: u64) {}
-    fn progress(&self, _done: u64) {}
-    fn say(&self, _line: &str) {}
-}
-
 /// A run that is stored after 10 steps on one processor and goes on to 20 on the other.
 fn a_run_goes_on_elsewhere(_: &Cuda, precision: Precision) {
-    if precision != Precision::F32 {
-        return; // a run keeps its precision, and these the CPU does not have
-    }
     let (train, test) = (images(210, 30, 10, 1), images(300, 30, 10, 2));
     let (cpu, card) = (Choice::Cpu { threads: 2 }, Choice::Cuda { ordinal: 0, precision, threads: 2 });
     let run = |choice, dir: &Path, steps: usize| {

@@ -91,8 +91,15 @@ impl<R: Real> Layers<R> {
 }
 
 fn matches_definition<B: Backend, R: Real>(backend: &B) {
-    let shapes: [&[usize]; 6] =
-        [&[1, 1], &[7, 10], &[65, 33, 10], &[10, 1, 7], &[31, 64, 17, 128, 3], &[128, 129, 127, 100, 10]];
+    let shapes: [&[usize]; 7] = [
+        &[1, 1],
+        &[7, 10],
+        &[65, 33, 10],
+        &[10, 1, 7],
+        &[31, 64, 17, 128, 3],
+        &[128, 129, 127, 100, 10],
+        &[200, 63, 259, 10],
+    ];
     let activations = ACTIVATIONS.iter().cycle();
     for (widths, &activation) in shapes.iter().zip(activations) {
         let layers = Layers::<R>::new(widths);

@@ -20,7 +20,7 @@ on_cpu!(f64_matches, rounds_once);
 
 const DESC: Normals = Normals { rows: 19, cols: 131, seed: 0x0123_4567_89AB_CDEF, trial: 3, stream: 2 };
 
-const SHAPES: [(usize, usize); 12] = [
+const SHAPES: [(usize, usize); 14] = [
     (1, 1),
     (3, 4),
     (2, 5),
@@ -31,7 +31,9 @@ const SHAPES: [(usize, usize); 12] = [
     (33, 65),
     (259, 1),
     (7, 127),
+    (100, 128),
     (5, 129),
+    (3, 100),
     (3, 200),
 ];
 

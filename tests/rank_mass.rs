@@ -28,7 +28,7 @@ on_cpu!(f64_matches_all_pairs, f64_exact_on_hard_fields);
 
 /// Odd on purpose: one sample, more bins than samples, bins that do not divide, several groups of columns, every label
 /// there is.
-const SHAPES: [RankMass; 8] = [
+const SHAPES: [RankMass; 13] = [
     RankMass { rows: 1, neurons: 1, classes: 1, bins: 1 },
     RankMass { rows: 3, neurons: 2, classes: 2, bins: 100 },
     RankMass { rows: 7, neurons: 17, classes: 3, bins: 4 },
@@ -37,6 +37,11 @@ const SHAPES: [RankMass; 8] = [
     RankMass { rows: 200, neurons: 7, classes: 300, bins: 7 },
     RankMass { rows: 259, neurons: 16, classes: 10, bins: 100 },
     RankMass { rows: 259, neurons: 1, classes: 4, bins: 259 },
+    RankMass { rows: 10, neurons: 63, classes: 2, bins: 10 },
+    RankMass { rows: 63, neurons: 65, classes: 3, bins: 5 },
+    RankMass { rows: 65, neurons: 2, classes: 10, bins: 63 },
+    RankMass { rows: 127, neurons: 1, classes: 7, bins: 128 },
+    RankMass { rows: 128, neurons: 2, classes: 4, bins: 127 },
 ];
 
 /// Enough samples that buckets are cut and parted again.

@@ -11,6 +11,7 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
 on_each_backend!(
     ways_agree_on_any_shape,
+    ways_agree_on_edges,
     ways_agree_on_hard_fields,
     ways_agree_where_groups_begin_at_borders,
     ways_agree_beyond_a_tile_of_the_sort,
@@ -103,6 +104,14 @@ fn ways_agree_on_any_shape(card: &Cuda) {
             Ok(())
         })
         .unwrap();
+}
+
+/// Either side of a warp, a block and a bucket.
+fn ways_agree_on_edges(card: &Cuda) {
+    for (rows, neurons) in [(1, 1), (7, 10), (10, 7), (63, 3), (65, 2), (100, 63), (127, 1), (128, 2), (129, 65), (200, 3)] {
+        let desc = RankMass { rows, neurons, classes: 10, bins: 31 };
+        Problem::new(desc, 12, |_, x| (8.0 * x).round()).assert_all_agree(card, "edges");
+    }
 }
 
 fn ways_agree_on_hard_fields(card: &Cuda) {

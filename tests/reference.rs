@@ -1,5 +1,6 @@
 //! Definitions in f64, slow and obvious, and inputs to try them on.
 
+use crate::common::is_within;
 use netdyn::backend::*;
 use netdyn::rng::{philox, unit};
 
@@ -37,13 +38,22 @@ pub struct Bound {
 /// a function of what is stored.
 pub fn bound(precision: Precision, k: usize) -> Bound {
     let sum = 2f64.powi(-24) * (8.0 + (k as f64).sqrt());
-    let (kept, of_largest, absolute) = match precision {
-        Precision::F32 => (-23, 2f64.powi(-39), 2f64.powi(-149)),
-        Precision::Tf32 => (-11, 2f64.powi(-39), 2f64.powi(-149)),
-        Precision::Bf16 => (-8, 0.0, 2f64.powi(-133)),
-        Precision::Simt => (-24, 0.0, 2f64.powi(-149)),
+    let (of_largest, absolute) = match precision {
+        Precision::F32 | Precision::Tf32 => (2f64.powi(-39), 2f64.powi(-149)),
+        Precision::Bf16 => (0.0, 2f64.powi(-133)),
+        Precision::Simt => (0.0, 2f64.powi(-149)),
     };
-    Bound { relative: 2.0 * 2f64.powi(kept) + sum, of_largest, absolute }
+    Bound { relative: 2.0 * operand_rounding(precision) + sum, of_largest, absolute }
+}
+
+/// The first column of [`bound`]: how far an operand's element may be from its value, as a share of it.
+pub fn operand_rounding(precision: Precision) -> f64 {
+    2f64.powi(match precision {
+        Precision::F32 => -23,
+        Precision::Tf32 => -11,
+        Precision::Bf16 => -8,
+        Precision::Simt => -24,
+    })
 }
 
 /// The same of f64, whose references round as much themselves: at worst half a unit at each step, on either side.
@@ -60,9 +70,11 @@ pub fn assert_rows_close(what: &str, got: &[f64], want: &[f64], limits: &[f64], 
         let at = row * columns..(row + 1) * columns;
         let off = norm(&mut at.clone().map(|i| got[i] - want[i]));
         let limit = norm(&mut at.clone().map(|i| limits[i]));
-        // `off > limit` would be the natural test, and would let NaN through.
-        let close = off <= limit;
-        assert!(close, "{what}, row {row}: off by {off:e}, allowed {limit:e}: {:?}", &got[at]);
+        assert!(
+            is_within(off, limit),
+            "{what}, row {row}: off by {off:e}, allowed {limit:e}: {:?}",
+            &got[at]
+        );
     }
 }
 

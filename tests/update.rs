@@ -94,7 +94,7 @@ fn matches_definition<B: Backend, R: Real>(backend: &B) {
 /// No function of a library is called, so that all processors agree to the bit: over several steps, with gradients
 /// from denormals to the end of the range, and 0.
 fn same_bits_as_the_cpu<B: Backend>(backend: &B) {
-    for len in [1, 31, 63, 127, 128, 129, 200, 256, 257, 4095, 4096, 4097, 9000] {
+    for len in [1, 7, 10, 31, 63, 65, 100, 127, 128, 129, 200, 256, 257, 259, 4095, 4096, 4097, 9000] {
         OPTIMIZERS.iter().for_each(|&optimizer| agrees_with_the_cpu(backend, optimizer, len));
     }
 }

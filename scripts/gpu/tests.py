@@ -39,7 +39,7 @@ def once(program, names, first, only, log):
     """Runs tests one after the other: verdicts, measured errors, and the test that never ended."""
     chosen = ["--exact", names[0]] if not first else [only] if only else []
     command = [program, "--test-threads", "1", "--format", "json", *chosen]
-    environment = os.environ | dict(NETDYN_REQUIRE_CUDA="1")
+    environment = os.environ | dict(NETDYN_REQUIRE_CUDA="1", NETDYN_MEASURED="1")
     log.write(f"$ {' '.join(map(str, command))}\n")
     stdout, stderr, ending = output(command, environment)
     log.write(f"{stdout}{stderr}{ending}\n")

@@ -45,12 +45,12 @@ pub trait Real: Element + num_traits::Float + num_traits::NumAssign + std::iter:
 /// What a processor must do for us.
 ///
 /// Shapes live in the descriptions ([`Linear`], [`Loss`], …), matrices are row-major with one row per
-/// sample. Outputs are the caller's, so that no operation allocates device memory. Operations are queued
-/// in order; [`Backend::download`] waits for those before it. Every result is the same bits from run to
-/// run, whatever the number of threads.
+/// sample. Outputs are the caller's; what an operation needs for itself is the backend's. Operations are queued
+/// in order; [`Backend::download`] waits for those before it. On one processor every result is the same bits from run
+/// to run, whatever the number of threads; the same on all processors where an operation says so.
 ///
-/// Operations check their descriptions against the buffers and answer [`Error::Shape`]; no other
-/// failure is expected of a correct caller short of a device fault.
+/// Operations check their descriptions against the buffers and answer [`Error::Shape`]. Short of a device fault a
+/// correct caller meets no other failure but those that an operation names, and [`Error::Memory`].
 pub trait Backend: Sync + Sized {
     /// Memory of this processor holding elements of one type.
     type Buf<T: Element>: Send + Sync;
@@ -120,8 +120,9 @@ pub trait Backend: Sync + Sized {
     /// Logits [rows, outputs of the last layer] of a run of layers in evaluation: in turn `z = x Wᵀ + b`, and below
     /// another layer `x = f(h)` with h the field of z under the layer's norm. `input` is the first layer's x.
     ///
-    /// `fields` are for the backend's own use: each has room for `rows` of every z but the last. The logits of a
-    /// row do not depend on which other rows are in the call.
+    /// `fields` are for the backend's own use: each has room for `rows` of every z but the last. On the CPU the logits
+    /// of a row are the same bits whichever other rows are in the call; on CUDA they are so within rounding, since
+    /// the largest element of all rows decides the scale in which products take them.
     fn forward<R: Real>(
         &self,
         desc: Forward,
@@ -218,7 +219,8 @@ pub trait Backend: Sync + Sized {
     ) -> Result<()>;
 
     /// Standard normals ξ [rows, cols] by Philox4x32-10 and Box–Muller, computed in f64 and rounded once:
-    /// key = seed, counter = (row id, column/4, trial, stream). Row ids are consecutive or those listed.
+    /// key = seed, counter = (row id, column/4, trial, stream). Row ids are consecutive or those listed. The same bits
+    /// on all processors, whichever other rows and columns are in the call.
     fn normals<R: Real>(&self, desc: Normals, rows: Rows<'_, Self>, out: PartMut<'_, Self, R>) -> Result<()>;
 
     /// `out = x + alpha · y`, element by element.
@@ -234,7 +236,7 @@ pub trait Backend: Sync + Sized {
     /// rank axis, ranks descending: `mass` is f64 [neurons, classes, bins] and sums to the number of
     /// samples of the class. Equal keys share their interval of positions; −0 equals +0. The keys are
     /// the local fields h of `field`. Exact and independent of the order of samples. Source: paper A,
-    /// Sec. II.C. A NaN key is an [`Error::Failed`].
+    /// Sec. II.C. A NaN key is an [`Error::Failed`], and so is a label that is no class.
     fn rank_mass<R: Real>(
         &self,
         desc: RankMass,
@@ -243,7 +245,9 @@ pub trait Backend: Sync + Sized {
         mass: PartMut<'_, Self, f64>,
     ) -> Result<()>;
 
-    /// Adds to `sums` (f64 [classes, features]) the rows of `input`, each to its class.
+    /// Adds to `sums` (f64 [classes, features]) the rows of `input`, each to its class and one after the other: the bits
+    /// do not depend on how the caller cuts a set into calls, and from the same x they are those of all processors.
+    /// A label that is no class is an [`Error::Failed`].
     fn class_sums<R: Real>(
         &self,
         desc: ClassSums,
@@ -253,7 +257,7 @@ pub trait Backend: Sync + Sized {
     ) -> Result<()>;
 
     /// Cosine of every row of `input` with the centre of its class (`centres` f64 [classes, features]);
-    /// a zero vector has cosine 0. `cosines` is f64 \[rows\].
+    /// a zero vector has cosine 0. `cosines` is f64 \[rows\]. A label that is no class is an [`Error::Failed`].
     fn class_cosines<R: Real>(
         &self,
         desc: ClassSums,

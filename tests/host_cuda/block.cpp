@@ -77,7 +77,9 @@ void Worker::run_block() {
     for (Thread& t : threads) {
         t.state = State::READY;
         t.fiber = nullptr;
+        t.products = 0;
     }
+    ++blocks;
     alive = count;
     failed = false;
     const unsigned group = options.greedy ? WARP : count;

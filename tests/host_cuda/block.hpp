@@ -9,6 +9,7 @@
 #include "options.hpp"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -41,7 +42,7 @@ struct dim3 {
 
 namespace host_cuda {
 
-constexpr unsigned WARP = 32;
+constexpr unsigned WARP = 32, WARPGROUP = 128;
 constexpr unsigned MOST_THREADS = 1024, MOST_SHARED = 232448;   // of a block
 using Site = std::source_location;
 
@@ -71,10 +72,11 @@ struct Thread {
     unsigned barrier = 0;    // AT_BARRIER
     unsigned mask = 0;       // IN_COLLECTIVE
     // What it gives to its current and to its last collective operation, which some lane may still be reading.
-    uint64_t given[2][4] = {};
+    uint64_t given[2][5] = {};
     unsigned turn = 0;       // which of them is current
     // Of the collective operation that ended last: who took part, and in which turn each was.
     unsigned partners = 0, turns = 0;
+    unsigned products = 0;   // of matrices, begun in this block
 };
 
 // What the lanes of a warp gave to one collective operation.
@@ -101,6 +103,14 @@ private:
     std::vector<size_t> ends;
 };
 
+// Of a product that a warp or a warpgroup makes together: what the first of its threads there has worked out for all.
+struct Shared {
+    uint64_t block = 0;          // of the worker's; 0 for none
+    unsigned product = 0;        // which one of the block
+    std::array<uint64_t, 2> operands{};
+    std::vector<float> values;
+};
+
 struct Warp {
     unsigned alive, waiting;   // lanes: not ended; in a collective operation
 };
@@ -108,6 +118,9 @@ struct Warp {
 // Barriers 0-15 are the hardware's, 0 that of __syncthreads; each warpgroup has one more for its matrix products.
 constexpr unsigned BARRIERS = 24, FIRST_WARPGROUP = 16;
 constexpr unsigned EVERYBODY = 0;   // as a count: all threads that have not ended
+
+// Warps and warpgroups, and how many products of each are remembered: more than are under way at a time.
+constexpr unsigned GROUPS = MOST_THREADS / WARP + MOST_THREADS / WARPGROUP, KEPT_PRODUCTS = 16;
 
 // One OS thread, and the block it is running.
 class Worker {
@@ -133,6 +146,25 @@ public:
         of_threads.resize(threads.size());
         return of_threads[thread->linear];
     }
+    // The `count` values that `work` writes for a product of a group of threads; of each group the first one here does
+    // the work. All must name the same operands.
+    template <class F>
+    const float* together(unsigned group, unsigned product, std::array<uint64_t, 2> operands, size_t count, F work) {
+        shared.resize(GROUPS * KEPT_PRODUCTS);
+        Shared& found = shared[group * KEPT_PRODUCTS + product % KEPT_PRODUCTS];
+        if (found.block != blocks || found.product != product) {
+            found.block = blocks;
+            found.product = product;
+            found.operands = operands;
+            found.values.resize(count);
+            work(found.values.data());
+        }
+        if (found.operands != operands) fail("threads disagree on the operands of their product");
+        return found.values.data();
+    }
+    // As groups of threads that multiply.
+    unsigned warp() const { return thread->linear / WARP; }
+    unsigned warpgroup() const { return MOST_THREADS / WARP + thread->linear / WARPGROUP; }
     // Reports the state of the block and gives the launch up.
     [[noreturn]] void fail(const char* why);
 
@@ -143,6 +175,8 @@ private:
     std::vector<Thread> threads;
     std::vector<Warp> warps;
     std::vector<unsigned> order;
+    std::vector<Shared> shared;
+    uint64_t blocks = 0;        // begun, of all launches
     unsigned arrived[BARRIERS] = {};
     unsigned alive = 0;         // threads not ended
     uint64_t progress = 0;

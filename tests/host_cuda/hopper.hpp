@@ -63,19 +63,19 @@ inline void tma_load(void* to, const void* map, int x, int y, int z, uint64_t* b
     if (start + bytes > worker->launch->shared) worker->fail("TMA: a tile beyond the shared memory");
     MBarrier* b = &mbarrier(barrier);
     const auto copy = [=] {
-        const int64_t first[3] = {x, y, z};
-        for (uint32_t i = 0; i < bytes / m.element; ++i) {
-            const uint32_t in_box[3] = {i % m.box[0], i / m.box[0] % m.box[1], i / m.box[0] / m.box[1]};
-            const uint8_t* from = m.base;
-            bool inside = true;
-            for (int d = 0; d < 3; ++d) {
-                const int64_t at = first[d] + in_box[d];
-                inside = inside && at >= 0 && uint64_t(at) < m.size[d];
-                from += inside ? uint64_t(at) * m.stride[d] : 0;
-            }
-            uint8_t* element = smem + swizzled(start + i * m.element, m.swizzle);
-            if (inside) memcpy(element, from, m.element);
-            else memset(element, 0, m.element);
+        // By 16 bytes, which stay together whatever the swizzle.
+        for (uint32_t at = 0; at < bytes; at += 16) {
+            const uint32_t line = at / row;
+            const int64_t column = x + int64_t(at % row / m.element), end = column + 16 / m.element;
+            const int64_t in_y = y + int64_t(line % m.box[1]), in_z = z + int64_t(line / m.box[1]);
+            const auto inside = [&](int64_t from, int d) { return from >= 0 && uint64_t(from) < m.size[d]; };
+            uint8_t* to = smem + swizzled(start + at, m.swizzle);
+            memset(to, 0, 16);
+            if (!inside(in_y, 1) || !inside(in_z, 2)) continue;
+            const int64_t first = std::max<int64_t>(column, 0), last = std::min<int64_t>(end, m.size[0]);
+            if (first >= last) continue;
+            const uint8_t* from = m.base + first * m.element + in_y * m.stride[1] + in_z * m.stride[2];
+            memcpy(to + (first - column) * m.element, from, size_t(last - first) * m.element);
         }
         b->bytes -= bytes;
         complete_phase(*b);
@@ -94,14 +94,14 @@ inline void tma_load_3d(void* to, const void* map, int x, int y, int z, uint64_t
     host_cuda::tma_load(to, map, x, y, z, barrier);
 }
 
-// ---- wgmma: each thread computes its own part of d ------------------------------------------------------------------
+// ---- wgmma: the operands are read once for the warpgroup; each thread computes its own part of d -------------------
 namespace host_cuda {
 
 // Element (mn, k) of an operand, from its descriptor alone, by the canonical layouts of the PTX manual.
 //   K-major   rows of one swizzle span; after 8 rows the stride offset
 //   MN-major  64 elements in 128 bytes, the next 64 after the leading offset; each k 128 bytes, after 8 the stride
 template <Half half>
-double operand(uint64_t descriptor, bool mn_major, uint32_t mn, uint32_t k) {
+float operand(uint64_t descriptor, bool mn_major, uint32_t mn, uint32_t k) {
     const auto field = [=](int shift) { return uint32_t(descriptor >> shift & 0x3fff) << 4; };
     const uint32_t start = field(0), leading = field(16), stride = field(32), mode = descriptor >> 62;
     const bool known = (mode == 1 || (mode == 2 && !mn_major)) && !(descriptor >> 49 & 7);
@@ -111,39 +111,49 @@ double operand(uint64_t descriptor, bool mn_major, uint32_t mn, uint32_t k) {
                                  : start + mn / 8 * stride + mn % 8 * span + k * 2;
     uint16_t bits;
     memcpy(&bits, shared_at(swizzled(at, span), 2), 2);
-    return from_half<half>(bits);
+    return number<half>(bits);
 }
 
 // d (+)= A[64][16] B[16][N]. Of thread t, d[4j + 2h + e] is in row t / 32 * 16 + t % 32 / 4 + 8h and in column
 // 8j + t % 4 * 2 + e.
 template <Half half, unsigned N, bool A_MN, bool B_MN, bool ADD>
-void wgmma_k16(float* d, uint64_t a, uint64_t b, unsigned thread) {
-    const unsigned row = thread / 32 * 16 + thread % 32 / 4, column = thread % 4 * 2;
-    double rows[2][16];
-    for (unsigned i = 0; i < 32; ++i) rows[i / 16][i % 16] = operand<half>(a, A_MN, row + i / 16 * 8, i % 16);
-    for (unsigned i = 0; i < N / 4; ++i) {
-        double sums[2] = {0, 0};
-        float* out[2] = {&d[i / 2 * 4 + i % 2], &d[i / 2 * 4 + i % 2 + 2]};
-        for (unsigned h = 0; ADD && h < 2; ++h) sums[h] = *out[h];
-        for (unsigned k = 0; k < 16; ++k) {
-            const double value = operand<half>(b, B_MN, i / 2 * 8 + column + i % 2, k);
-            for (unsigned h = 0; h < 2; ++h) sums[h] += rows[h][k] * value;
-        }
-        for (unsigned h = 0; h < 2; ++h) *out[h] = rounded(sums[h]);
+void wgmma_k16(float* d, uint64_t a, uint64_t b, unsigned product) {
+    // A; B [k][n] in four parts, of the columns of each t % 4; a sum that is finite if all of B is.
+    const auto read = [=](float* into) {
+        for (unsigned i = 0; i < 64 * 16; ++i) *into++ = operand<half>(a, A_MN, i / 16, i % 16);
+        for (unsigned part = 0; part < 4; ++part)
+            for (unsigned k = 0; k < 16; ++k)
+                for (unsigned i = 0; i < N / 4; ++i)
+                    *into++ = operand<half>(b, B_MN, i / 2 * 8 + part * 2 + i % 2, k);
+        *into = 0;
+        for (unsigned i = 1; i <= N * 16; ++i) *into += into[-int(i)] * 0;
+    };
+    const float* operands = worker->together(worker->warpgroup(), product, {a, b}, (64 + N) * 16 + 1, read);
+    const bool finite = operands[(64 + N) * 16] == 0;
+    const unsigned thread = worker->thread->linear % WARPGROUP;
+    const float* columns = operands + 64 * 16 + thread % 4 * 16 * (N / 4);
+    for (unsigned h = 0; h < 2; ++h) {
+        const float* row = operands + (thread / 32 * 16 + thread % 32 / 4 + h * 8) * 16;
+        double sums[N / 4];
+        for (unsigned i = 0; i < N / 4; ++i) sums[i] = ADD ? d[i / 2 * 4 + h * 2 + i % 2] : 0;
+        for (unsigned k = 0; k < 16; ++k)
+            if (row[k] != 0 || !finite)   // the tiles of small tests are mostly zeros
+                for (unsigned i = 0; i < N / 4; ++i) sums[i] += double(row[k]) * columns[k * (N / 4) + i];
+        for (unsigned i = 0; i < N / 4; ++i) d[i / 2 * 4 + h * 2 + i % 2] = rounded(sums[i]);
     }
 }
 
 template <Half half, unsigned N, bool A_MN, bool B_MN, bool ADD>
 void wgmma(float (&d)[N / 2], uint64_t a, uint64_t b) {
-    const auto product = [at = d, a, b, thread = worker->thread->linear % 128] {
-        wgmma_k16<half, N, A_MN, B_MN, ADD>(at, a, b, thread);
+    const auto product = [at = d, a, b, number = worker->thread->products++] {
+        wgmma_k16<half, N, A_MN, B_MN, ADD>(at, a, b, number);
     };
     if (options.late_products) worker->my(worker->product_groups).add(product);
     else product();
 }
 
 inline void meet_warpgroup(Site site) {
-    worker->sync(FIRST_WARPGROUP + worker->thread->linear / 128, 128, site);
+    worker->sync(FIRST_WARPGROUP + worker->thread->linear / WARPGROUP, WARPGROUP, site);
 }
 
 }  // namespace host_cuda

@@ -4,7 +4,7 @@
 // products and the accumulator in f64 and rounds once, to nearest or (HOST_CUDA_ACCUMULATE=truncate) toward zero;
 // what chips do lies between. A copy is made at once, or (HOST_CUDA_ASYNC=copy) when its group is waited for.
 #pragma once
-#include "cuda.hpp"
+#include "half.hpp"
 
 // An address in shared memory, of which only the dynamic part has one here.
 inline uint32_t smem_u32(const void* at) {
@@ -19,9 +19,9 @@ namespace host_cuda {
 enum class Half { F16, BF16 };
 
 template <Half half>
-double from_half(uint16_t bits) {
+float number(uint16_t bits) {
     if constexpr (half == Half::BF16) return from_bits<float>(uint32_t(bits) << 16);
-    else return double(from_bits<_Float16>(bits));
+    else return from_half(bits);
 }
 
 inline float rounded(double sum) {
@@ -39,30 +39,36 @@ inline uint8_t* shared_at(uint32_t at, uint32_t bytes) {
 // d[2h + e] += sum over k of A[g + 8h][k] B[k][2t + e], for lane 4g + t.
 template <Half half>
 void mma_m16n8k16(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, Site site) {
-    const auto pair = [](uint32_t low, uint32_t high) { return low | uint64_t(high) << 32; };
-    const Lanes lanes = worker->exchange(~0u, {pair(a[0], a[1]), pair(a[2], a[3]), pair(b0, b1)}, site);
-    const unsigned group = lane() / 4, thread = lane() % 4;
-    const auto element = [&](unsigned from, unsigned word, unsigned index) {
-        return from_half<half>(uint16_t(lanes.word(from, word) >> 16 * index));
-    };
-    double rows[2][16], columns[2][16];
-    for (unsigned k = 0; k < 16; ++k)
-        for (unsigned i = 0; i < 2; ++i) {
-            rows[i][k] = element(group * 4 + k % 8 / 2, k / 8, i * 2 + k % 2);
-            columns[i][k] = element((thread * 2 + i) * 4 + k % 8 / 2, 2, k / 8 * 2 + k % 2);
+    const auto pair = [](auto low, auto high) { return to_bits(low) | to_bits(high) << 32; };
+    const Lanes lanes = worker->exchange(
+        ~0u, {pair(a[0], a[1]), pair(a[2], a[3]), pair(b0, b1), pair(d[0], d[1]), pair(d[2], d[3])}, site);
+    const auto multiply = [&](float* out) {
+        float of_a[16][16], of_b[16][8];
+        double sums[16][8];
+        for (unsigned lane = 0; lane < WARP; ++lane) {
+            const unsigned group = lane / 4, thread = lane % 4;
+            const auto element = [&](unsigned word, unsigned index) {
+                return number<half>(uint16_t(lanes.word(lane, word) >> 16 * index));
+            };
+            for (unsigned h = 0; h < 2; ++h)
+                for (unsigned e = 0; e < 2; ++e) {
+                    for (unsigned upper = 0; upper < 2; ++upper)
+                        of_a[group + h * 8][upper * 8 + thread * 2 + e] = element(upper, h * 2 + e);
+                    of_b[h * 8 + thread * 2 + e][group] = element(2, h * 2 + e);
+                    sums[group + h * 8][thread * 2 + e] = from_bits<float>(lanes.word(lane, 3 + h) >> 32 * e);
+                }
         }
-    for (unsigned i = 0; i < 4; ++i) {
-        double sum = d[i];
-        for (unsigned k = 0; k < 16; ++k) sum += rows[i / 2][k] * columns[i % 2][k];
-        d[i] = rounded(sum);
-    }
+        for (unsigned m = 0; m < 16; ++m)
+            for (unsigned k = 0; k < 16; ++k)
+                for (unsigned n = 0; n < 8; ++n) sums[m][n] += double(of_a[m][k]) * of_b[k][n];
+        for (unsigned i = 0; i < 16 * 8; ++i) out[i] = rounded(sums[i / 8][i % 8]);
+    };
+    const float* product = worker->together(worker->warp(), worker->thread->products++, {}, 16 * 8, multiply);
+    const unsigned group = lane() / 4, thread = lane() % 4;
+    for (unsigned i = 0; i < 4; ++i) d[i] = product[(group + i / 2 * 8) * 8 + thread * 2 + i % 2];
 }
 
 }  // namespace host_cuda
-
-// Rounds to the nearest f16, ties to even.
-inline uint16_t f16_rn(float value) { return uint16_t(host_cuda::to_bits(_Float16(value))); }
-inline float f16_f32(uint16_t bits) { return float(host_cuda::from_half<host_cuda::Half::F16>(bits)); }
 
 // 16 bytes to shared memory, of which the last 16 - bytes become zero without being read.
 inline void cp_async16(uint32_t to, const void* from, uint32_t bytes) {

@@ -16,9 +16,14 @@ struct Mode {
     const char* order;
     const char* late;
 };
+#if defined(__SANITIZE_ADDRESS__)
+// Where memory is touched does not depend on who comes first: few modes, since each takes long.
+constexpr Mode MODES[] = {{"fwd", "none"}, {"revwarp", "copy,mma"}};
+#else
 constexpr Mode MODES[] = {{"fwd", "none"},     {"rev", "none"},     {"warp", "none"},     {"revwarp", "none"},
                           {"7", "none"},       {"warp", "copy"},    {"revwarp", "copy"},  {"warp", "mma"},
                           {"revwarp", "mma"},  {"warp", "copy,mma"}, {"revwarp", "copy,mma"}};
+#endif
 void set(const Mode& mode);
 
 extern std::string reported;

@@ -17,7 +17,7 @@ int integer(unsigned seed, unsigned row, unsigned column) {
 
 uint16_t narrow(Number number, int value) {
     if (number == Number::BF16) return uint16_t(host_cuda::to_bits(float(value)) >> 16);
-    return f16_rn(float(value));
+    return to_half(float(value));
 }
 
 // Device memory of NaN bits, given back at the end.

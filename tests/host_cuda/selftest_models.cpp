@@ -14,7 +14,7 @@ float element(unsigned seed, unsigned row, unsigned column) {
 template <host_cuda::Half half>
 uint16_t narrow(float value) {
     if constexpr (half == host_cuda::Half::BF16) return uint16_t(host_cuda::to_bits(value) >> 16);
-    else return f16_rn(value);
+    else return to_half(value);
 }
 
 // out[16][8] = A[16][16] B[16][8], by one warp.
@@ -90,7 +90,7 @@ uint64_t descriptor(uint32_t at, uint32_t leading) {
 }
 
 // A fault: what is wrong with the kernel.
-enum Fault { NONE, EARLY_PRODUCT, EARLY_LOAD };
+enum Fault { NONE, EARLY_PRODUCT, EARLY_LOAD, OTHER_OPERAND };
 
 template <int A_MN, int B_MN, Fault fault>
 void group_product(Large s) {
@@ -113,7 +113,8 @@ void group_product(Large s) {
         if (fault != EARLY_PRODUCT) mbar_wait(full, step % 2);
         wgmma_fence();
         for (unsigned i = 0; i < 4; ++i) {
-            const uint32_t a = A_MN ? i * 2048 : i * 32, b = TILE_A + (B_MN ? i * 2048 : i * 32);
+            const uint32_t astray = fault == OTHER_OPERAND && threadIdx.x == 77 ? 32 : 0;
+            const uint32_t a = astray + (A_MN ? i * 2048 : i * 32), b = TILE_A + (B_MN ? i * 2048 : i * 32);
             wgmma_f16_m64n128k16<A_MN, B_MN, 1>(d, descriptor<A_MN>(a, 8192), descriptor<B_MN>(b, 8192));
         }
         wgmma_commit();
@@ -131,9 +132,10 @@ bool large_product_is_right() {
     constexpr unsigned M = 60, N = 120, K = 150, PITCH = 160;
     const auto store = [](bool mn_major, unsigned seed, unsigned count) {
         const host_cuda::Address at = host_cuda::allocate(PITCH * PITCH * 2);
+        auto* to = reinterpret_cast<uint16_t*>(at);
         for (unsigned i = 0; i < count; ++i)
             for (unsigned k = 0; k < K; ++k)
-                reinterpret_cast<uint16_t*>(at)[mn_major ? k * PITCH + i : i * PITCH + k] = f16_rn(element(seed, i, k));
+                to[mn_major ? k * PITCH + i : i * PITCH + k] = to_half(element(seed, i, k));
         return at;
     };
     const host_cuda::Address a = store(A_MN, 3, M), b = store(B_MN, 4, N);
@@ -164,6 +166,7 @@ void models() {
     claim(right_in(large_product_is_right<1, 1, NONE>) == ALL, "wgmma, both operands MN-major");
     claim(right_in(large_product_is_right<0, 0, EARLY_PRODUCT>) < ALL, "a product before its operands are there");
     claim(right_in(large_product_is_right<0, 0, EARLY_LOAD>) < ALL, "operands overwritten before the product");
+    claim(right_in(large_product_is_right<0, 0, OTHER_OPERAND>) == 0, "a thread with another operand than its group");
 }
 
 }  // namespace selftest

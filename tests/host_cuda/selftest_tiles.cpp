@@ -112,7 +112,7 @@ void look_up(Lookup a) {
                 const uint32_t base = T::base(line / LINES * T::HALF);
                 const uint64_t descriptor = T::descriptor(base, plane, k / 16);
                 const double value = host_cuda::operand<host_cuda::Half::F16>(descriptor, MN, line % LINES, k % 16);
-                a.found[(plane * TILE + line) * WGMMA_DEPTH + k] = f16_rn(float(value));
+                a.found[(plane * TILE + line) * WGMMA_DEPTH + k] = to_half(float(value));
             }
 }
 

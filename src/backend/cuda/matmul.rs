@@ -175,11 +175,30 @@ fn splits(m: usize, n: usize, k: usize) -> (usize, usize) {
     (k.div_ceil(k_per_split), k_per_split)
 }
 
+/// Which of the kernels make a product.
+#[derive(Debug, PartialEq, Eq)]
+enum Family {
+    Simt,
+    Mma,
+    Hopper,
+}
+
+impl Family {
+    /// On a card of this compute capability. `for_hopper`: the build has code for sm_90a, which runs on 9.0 alone.
+    fn of(precision: Precision, capability: u32, for_hopper: bool) -> Family {
+        match precision {
+            Precision::Simt => Family::Simt,
+            _ if capability == 90 && for_hopper => Family::Hopper,
+            _ => Family::Mma,
+        }
+    }
+}
+
 fn launch(cuda: &Cuda, product: Product, args: Matmul) -> Result<()> {
-    let kernel = match cuda.precision {
-        Precision::Simt => simt(product),
-        _ if hopper::fits(cuda) => return hopper::launch(cuda, product, args),
-        precision => mma(product, precision, (args.a.planes, args.b.planes)),
+    let kernel = match Family::of(cuda.precision, cuda.device.capability, cuda.has(hopper::FILE)) {
+        Family::Simt => simt(product),
+        Family::Mma => mma(product, cuda.precision, (args.a.planes, args.b.planes)),
+        Family::Hopper => return hopper::launch(cuda, product, args),
     };
     let grid = Grid { blocks: [args.tiles(), 1, 1], threads: 256, shared: kernel.shared };
     // SAFETY: `Matmul` is the kernel's parameter. Operands have the rows and columns of the product, `out` and the sums
@@ -203,4 +222,20 @@ fn mma(product: Product, precision: Precision, planes: (u32, u32)) -> Kernel {
     const PLANE_OF_STAGES: u32 = 3 * 8192;
     Kernel::new("matmul_mma", tensor_core_entry!("mma", product, precision, planes))
         .with_shared(PLANE_OF_STAGES * (planes.0 + planes.1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hopper_needs_the_card_and_the_code() {
+        let of = |capability, for_hopper| Family::of(Precision::F32, capability, for_hopper);
+        assert_eq!(of(90, true), Family::Hopper);
+        assert_eq!(of(90, false), Family::Mma);
+        for other in [80, 86, 89, 100, 120] {
+            assert_eq!(of(other, true), Family::Mma, "{other}");
+        }
+        assert_eq!(Family::of(Precision::Simt, 90, true), Family::Simt);
+    }
 }

@@ -7,7 +7,8 @@ use crate::backend::cuda::driver::{Grid, Stack, TensorMap};
 use crate::backend::cuda::{Cuda, Kernel};
 use bytemuck::{Pod, Zeroable};
 
-const FILE: &str = "matmul_hopper";
+/// In builds for sm_90a alone.
+pub(super) const FILE: &str = "matmul_hopper";
 /// `WGMMA_DEPTH` of `kernels/tiles.cuh`: of the contraction, in a tile of an operand.
 const DEPTH: u32 = 64;
 /// `HOPPER_SHARED` of `kernels/matmul_hopper.cuh`.
@@ -21,11 +22,6 @@ struct HopperMatmul {
     b: TensorMap,
     m: Matmul,
     unused: [u64; 2],
-}
-
-/// Whether the card and this build have what these kernels need.
-pub(super) fn fits(cuda: &Cuda) -> bool {
-    cuda.device.capability == 90 && cuda.has(FILE)
 }
 
 pub(super) fn launch(cuda: &Cuda, product: Product, m: Matmul) -> Result<()> {
