@@ -6,6 +6,7 @@ mod claims;
 use super::course::{Course, MODES};
 use super::curves::{linear_axis, log_axis, over_steps, started};
 use super::deep::{NARROWER, describe, fig3, scaled_down_by};
+use super::grokking::once_learnt;
 use super::{Definition, Drawing, Setting, pruning, speed};
 use crate::Result;
 use crate::analysis::Phase;
@@ -66,7 +67,8 @@ fn draw<const PANEL: char>(setting: &Setting, runs: &Runs) -> Result<Drawing> {
     let dirs = runs.of(&plan.name)?;
     let mut series = accuracies(dirs)?;
     series.extend(gradients(dirs, plan.config.model.widths.len(), true)?);
-    let mut claims = vec![claims::phases(setting, PANEL, dirs)?, claims::groks(PANEL, dirs)?];
+    let mut claims = once_learnt(&[dirs], vec![claims::phases(setting, PANEL, dirs)?])?;
+    claims.push(claims::groks(PANEL, dirs)?);
     match PANEL {
         'b' => claims.extend(claims::rate(runs)?),
         'c' => claims.extend(claims::linear(runs)?),

@@ -8,6 +8,7 @@ use super::curves::{
     Estimate, density, linear_axis, log_axis, over_steps, rank_axes, series as curve, started,
 };
 use super::deep::{NARROWEST, deepest, describe, scaled_down_by};
+use super::grokking::once_learnt;
 use super::{Definition, Drawing, Setting, a3, pruning};
 use crate::Result;
 use crate::analysis::{Document, Geometry, Rpd};
@@ -175,7 +176,7 @@ fn densities(setting: &Setting, runs: &Runs) -> Result<Drawing> {
             .into(),
         scaled_down: scaled_down_by(setting, NARROWEST),
         series,
-        claims: vec![claims::steepest(runs, &name(DEPTH))?],
+        claims: once_learnt(&[dirs], vec![claims::steepest(runs, &name(DEPTH))?])?,
         ..Drawing::new(x, y)
     })
 }
@@ -218,7 +219,7 @@ fn geometry(setting: &Setting, runs: &Runs) -> Result<Drawing> {
         ),
         scaled_down: scaled_down_by(setting, NARROWEST),
         series,
-        claims: vec![claims::gathering(&eval, &batch)],
+        claims: once_learnt(&[runs.of(&run)?], vec![claims::gathering(&eval, &batch)])?,
         ..Drawing::new(linear_axis("layer"), linear_axis("cosine distance or cosine"))
     })
 }

@@ -11,7 +11,7 @@ use crate::Result;
 use crate::experiment::claims::{Statement, all, of_seeds};
 use crate::experiment::{Plan, Runs};
 use crate::model::BnMode;
-use crate::store::{Claim, Style, Verdict};
+use crate::store::{Claim, RunDir, Style, Verdict};
 use crate::train::Snapshot;
 
 /// Panels of the families.
@@ -91,10 +91,8 @@ fn draw<const PANEL: char>(setting: &Setting, runs: &Runs) -> Result<Drawing> {
         ),
         _ => ("12-B8d", Expected::Not, "With a large rate the network does not grok."),
     };
-    let claims = vec![
-        grokking::claim(Statement { id, text, paper: None }, dirs, expected)?,
-        inside(setting, runs, PANEL, &plan.name)?,
-    ];
+    let mut claims = vec![grokking::claim(Statement { id, text, paper: None }, dirs, expected)?];
+    claims.extend(grokking::once_learnt(&[dirs], vec![inside(setting, runs, PANEL, &plan.name)?])?);
     Ok(Drawing {
         caption: "Accuracy with the papers' statistics in batch norm (thick) and with the others (thin). The network groks \
                   if the thick test curve lingers at chance after the thick training curve has risen; the claims say how \
@@ -192,6 +190,8 @@ fn regions_setting(setting: &Setting) -> String {
 }
 
 fn regions(setting: &Setting, runs: &Runs) -> Result<Drawing> {
+    let quiet: Vec<&[RunDir]> =
+        QUIET.into_iter().map(|panel| runs.of(&fig3(setting, panel)?.name)).collect::<Result<_>>()?;
     let mut drawn = vec![];
     for (color, panel) in QUIET.into_iter().chain([CONTRAST]).enumerate() {
         let plan = fig3(setting, panel)?;
@@ -215,7 +215,7 @@ fn regions(setting: &Setting, runs: &Runs) -> Result<Drawing> {
             .into(),
         scaled_down: scaled_down_by(setting, NARROWER),
         series: drawn,
-        claims: vec![throughout(setting, runs)?],
+        claims: grokking::once_learnt(&quiet, vec![throughout(setting, runs)?])?,
         ..Drawing::new(log_axis("step"), linear_axis("region overlap").within(0.0, 1.0))
     })
 }

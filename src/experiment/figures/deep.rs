@@ -78,13 +78,13 @@ pub fn fig3(setting: &Setting, panel: char) -> Result<Plan> {
     let (relu, linear) = (Activation::Relu, Activation::Identity);
     let [slow, fast] = [setting.pick(0.12, 0.03), 0.37];
     let (depth, width, activation, optimizer, lr, batch, steps) = match panel {
-        'a' => (10, width, relu, sgd, slow, batch, setting.pick(300, 20_000)),
-        'b' => (10, width, relu, sgd, fast, batch, setting.pick(300, 10_000)),
-        'c' => (10, width, linear, sgd, slow, batch, setting.pick(300, 10_000)),
-        'd' => (10, width, relu, adam, 1e-3, batch, setting.pick(200, 5_000)),
-        'e' => (10, width, relu, adam, 1e-3, third, setting.pick(300, 10_000)),
-        'f' => (10, width, linear, adam, 1e-3, batch, setting.pick(200, 5_000)),
-        _ => (23, 128, relu, adam, 3e-3, setting.share_of_batch(0.5), setting.pick(400, 10_000)),
+        'a' => (10, width, relu, sgd, slow, batch, setting.pick(200, 20_000)),
+        'b' => (10, width, relu, sgd, fast, batch, setting.pick(150, 10_000)),
+        'c' => (10, width, linear, sgd, slow, batch, setting.pick(150, 10_000)),
+        'd' => (10, width, relu, adam, 1e-3, batch, setting.pick(150, 5_000)),
+        'e' => (10, width, relu, adam, 1e-3, third, setting.pick(200, 10_000)),
+        'f' => (10, width, linear, adam, 1e-3, batch, setting.pick(150, 5_000)),
+        _ => (23, 128, relu, adam, 3e-3, setting.share_of_batch(0.5), setting.pick(300, 10_000)),
     };
     let mut config = deep(setting, depth, width, steps);
     config.model.activation = activation;
@@ -103,7 +103,7 @@ pub fn wide(setting: &Setting) -> usize {
 /// and the rate is three times the full one: initial weights are of order 1/√width, so that an update then changes
 /// them by about the same part of their size.
 pub fn deepest(setting: &Setting, depth: usize) -> Result<Plan> {
-    let mut config = deep(setting, depth, wide(setting), setting.pick(200, 5_000));
+    let mut config = deep(setting, depth, wide(setting), setting.pick(150, 5_000));
     config.train.lr = Some(setting.pick(3e-3, 1e-3));
     config.probe.schedule = Schedule::Log(DENSE.into());
     config.checkpoint.snapshots.push(Snapshot::Step(EARLY));
@@ -136,7 +136,7 @@ pub const NARROWER: &str =
 
 /// What [`deepest`] changes at quick scale.
 pub const NARROWEST: &str =
-    "width 128 at rate 3e-3 instead of 1,024 at 1e-3, and 200 instead of 5,000 updates";
+    "width 128 at rate 3e-3 instead of 1,024 at 1e-3, and 150 instead of 5,000 updates";
 
 /// The setting of a run in words, read off its configuration so that no number can differ from it.
 pub fn describe(config: &Config) -> String {

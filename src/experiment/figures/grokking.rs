@@ -17,6 +17,19 @@ pub(super) enum Expected {
     Not,
 }
 
+/// The claims, undecided if any repetition of these runs never learns its training set.
+pub(super) fn once_learnt(runs: &[&[RunDir]], claims: Vec<Claim>) -> Result<Vec<Claim>> {
+    for dirs in runs {
+        if Course::all(dirs, BnMode::Eval)?.iter().any(|course| course.lag().is_none()) {
+            let undecided = |claim| Claim { verdict: Verdict::Undecided, reason: UNLEARNT.into(), ..claim };
+            return Ok(claims.into_iter().map(undecided).collect());
+        }
+    }
+    Ok(claims)
+}
+
+const UNLEARNT: &str = "needs runs long enough to learn the training set (accuracy 0.9 in batch mode)";
+
 /// Whether a run does what is expected of it, in both modes, with the control on the training set itself.
 pub(super) fn claim(statement: Statement, dirs: &[RunDir], expected: Expected) -> Result<Claim> {
     const REASON: &str = "the definition itself, for every seed: lowest test accuracy among the probes with training \
@@ -25,7 +38,7 @@ pub(super) fn claim(statement: Statement, dirs: &[RunDir], expected: Expected) -
     let lags = |courses: &[Course]| courses.iter().map(Course::lag).collect::<Option<Vec<Lag>>>();
     let Some((eval_lags, batch_lags)) = lags(&eval).zip(lags(&batch)) else {
         let ours = "the training accuracy never reaches 0.9".into();
-        return Ok(statement.decided(Verdict::Undecided, ours, "needs a run long enough to learn"));
+        return Ok(statement.decided(Verdict::Undecided, ours, UNLEARNT));
     };
     let found = |lags: &[Lag]| lags.iter().map(|lag| lag.test <= 0.2).collect::<Vec<bool>>();
     let not = |found: Vec<bool>| found.into_iter().map(|found| !found).collect::<Vec<bool>>();

@@ -182,7 +182,7 @@ pub(super) fn rate(runs: &Runs) -> Result<Vec<Claim>> {
         paper: Some("97.89 % against 97.14 %"),
     };
     let accuracies = [best(slow)?, best(fast)?];
-    Ok(vec![
+    let claims = vec![
         gradient.decided(
             below(difference(b, a), 0.0),
             format!(
@@ -197,7 +197,8 @@ pub(super) fn rate(runs: &Runs) -> Result<Vec<Claim>> {
             versus("A3b", accuracies[1], "A3a", accuracies[0], 4),
             TEST_ERRORS,
         ),
-    ])
+    ];
+    grokking::once_learnt(&[slow, fast], claims)
 }
 
 /// Claim 6 on panel (c): as A3a in its gradients, far below it in accuracy.
@@ -221,7 +222,7 @@ pub(super) fn linear(runs: &Runs) -> Result<Vec<Claim>> {
     };
     let accuracies = [best(linear)?, best(relu)?];
     let points = difference(accuracies[1], accuracies[0]);
-    Ok(vec![
+    let claims = vec![
         similar.decided(
             below(eval, SIMILAR),
             format!("eval: {} apart; batch: {}", eval.text(2), batch.text(2)),
@@ -232,7 +233,8 @@ pub(super) fn linear(runs: &Runs) -> Result<Vec<Claim>> {
             versus("A3a", accuracies[1], "A3c", accuracies[0], 4),
             "difference of the best test accuracies (eval mode) between 2.5 and 7.5 points",
         ),
-    ])
+    ];
+    grokking::once_learnt(&[relu, linear], claims)
 }
 
 /// Gradients of two networks that differ by less, relative to their mean, are similar.
