@@ -88,7 +88,8 @@ impl Sizes {
     }
 }
 
-/// Sizes of a basin of a run.
+/// Sizes of a basin of a run. A network that recognises less than half of the samples has none by either rule: what
+/// noise does to mere guessing says nothing about learning.
 pub fn sizes(setting: &Setting, runs: &Runs, run: &str, what: &Measurement, edge: Edge) -> Result<Sizes> {
     let mut found = Sizes::default();
     for basin in runs.found::<Basin>(run, what)? {
@@ -96,7 +97,8 @@ pub fn sizes(setting: &Setting, runs: &Runs, run: &str, what: &Measurement, edge
             Edge::Half => basin.size,
             Edge::HalfOfOwn => basin.size_relative,
         };
-        let Some(size) = size else { continue };
+        let learned = basin.curve.first().is_some_and(|point| point.accuracy >= 0.5);
+        let Some(size) = size.filter(|_| learned) else { continue };
         found.values.push(size);
         found.error = found.error.max(error(&basin.curve, size, samples(setting)));
     }
@@ -119,8 +121,8 @@ pub fn in_both_modes(
     let mut verdict = Verdict::Undecided;
     let mut told = Vec::new();
     for mode in MODES {
-        let (found, text) =
-            finding(mode)?.unwrap_or((Verdict::Undecided, "too few networks have a basin".into()));
+        let (found, text) = finding(mode)?
+            .unwrap_or((Verdict::Undecided, "too few networks have learned enough to compare".into()));
         if mode == BnMode::Eval {
             verdict = found;
         }

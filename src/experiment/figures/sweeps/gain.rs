@@ -109,9 +109,9 @@ pub(super) fn draw(setting: &Setting, runs: &Runs) -> Result<Drawing> {
     }
     let [sample, weight] = [trained(Space::Sample, BnMode::Eval)?, trained(Space::Weight, BnMode::Eval)?];
     Ok(Drawing {
-        caption: "Batch norm undoes the gain at the start, so the dashed lines are level; training feels it, since an \
-                  update of the same size turns small weights further than large ones. Marked: where both basins are \
-                  largest (largest geometric mean), and where the test accuracy is."
+        caption: "Batch norm undoes the gain at the start, so the dashed lines (the basins of a network's own first \
+                  guesses) are level; training feels it, since an update of the same size turns small weights further. \
+                  Marked: where both basins are largest (by geometric mean), and where the test accuracy is."
             .into(),
         scaled_down: smaller(setting),
         y_right: Some(Axis::linear("best test accuracy")),
