@@ -2,6 +2,7 @@
 
 mod a2;
 mod a3;
+mod a5;
 mod a7;
 mod basins;
 mod course;
@@ -142,7 +143,8 @@ fn quoted(text: &str) -> String {
 
 /// Every figure, in the order of the papers.
 pub fn registry() -> Vec<&'static Definition> {
-    [a2::FIGURES, a3::FIGURES, grid::FIGURES, a7::FIGURES, sweeps::FIGURES].into_iter().flatten().collect()
+    let families = [a2::FIGURES, a3::FIGURES, grid::FIGURES, a5::FIGURES, a7::FIGURES, sweeps::FIGURES];
+    families.into_iter().flatten().collect()
 }
 
 /// The figures that `ids` name, in the order of the registry: single panels, families (`A2`), `all`; none =
