@@ -5,6 +5,7 @@
 
 use crate::common::{Quiet, assert_close, cpu, is_within, slow::Made};
 use crate::reference::{assert_rows_close, operand_rounding};
+use netdyn::Result;
 use netdyn::analysis::{self, Options, Space, View, no_progress};
 use netdyn::backend::cpu::Cpu;
 use netdyn::backend::cuda::Cuda;
@@ -17,8 +18,7 @@ use netdyn::model::{
     BnMode, BnSpec, Init, InitKind, Momentum, Net, Network, RngKind, Samples, Spec, Trainer, network, outcome,
 };
 use netdyn::store::{Metrics, RunDir};
-use netdyn::train::{Config, Control, Data};
-use netdyn::{Error, Result};
+use netdyn::train::{Config, Data};
 use serde_json::Value;
 use std::path::Path;
 

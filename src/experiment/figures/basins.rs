@@ -79,6 +79,14 @@ pub struct Sizes {
 }
 
 impl Sizes {
+    /// Takes the size of one repetition, if it has one, and its curve, measured on so many samples.
+    pub fn add(&mut self, size: Option<f64>, curve: &[Point], samples: usize) {
+        if let Some(size) = size {
+            self.values.push(size);
+            self.error = self.error.max(error(curve, size, samples));
+        }
+    }
+
     /// Mean and standard error: over seeds, at least that of the measurement; none without a size.
     pub fn estimate(&self) -> Option<Estimate> {
         let measured = self.error / (self.values.len() as f64).sqrt();
@@ -98,9 +106,7 @@ pub fn sizes(setting: &Setting, runs: &Runs, run: &str, what: &Measurement, edge
             Edge::HalfOfOwn => basin.size_relative,
         };
         let learned = basin.curve.first().is_some_and(|point| point.accuracy >= 0.5);
-        let Some(size) = size.filter(|_| learned) else { continue };
-        found.values.push(size);
-        found.error = found.error.max(error(&basin.curve, size, samples(setting)));
+        found.add(size.filter(|_| learned), &basin.curve, samples(setting));
     }
     Ok(found)
 }

@@ -2,6 +2,7 @@
 
 mod a2;
 mod a3;
+mod a5;
 mod a7;
 mod b3;
 mod b8;
@@ -149,6 +150,7 @@ pub fn registry() -> Vec<&'static Definition> {
     let families = [
         a2::FIGURES,
         a3::FIGURES,
+        a5::FIGURES,
         a7::FIGURES,
         b3::FIGURES,
         b8::FIGURES,

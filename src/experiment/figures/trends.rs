@@ -152,7 +152,7 @@ fn negative(value: Estimate) -> Estimate {
 }
 
 /// Spearman's rank correlation of values and settings; equal values share their mean rank; 0 for a constant curve.
-fn rank_correlation(curve: &Curve) -> f64 {
+pub fn rank_correlation(curve: &Curve) -> f64 {
     let ranks = |of: &dyn Fn(&Point) -> f64| -> Vec<f64> {
         let rank = |value: f64| {
             let below = curve.iter().filter(|point| of(point) < value).count();

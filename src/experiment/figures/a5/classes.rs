@@ -1,0 +1,76 @@
+//! One value for each class, with its error.
+
+use super::super::Setting;
+use super::super::basins::Sizes;
+use super::super::curves::Estimate;
+use super::{FIRST_HIDDEN, LINEAR, NET, class_basins, linear_accuracy, ranks, samples};
+use crate::Result;
+use crate::analysis::{Accuracy, Basin, ClassBasin, LayerRpd, Rpd};
+use crate::experiment::Runs;
+use crate::experiment::claims::accuracy_error;
+use crate::model::BnMode;
+use crate::store::{Series, Style};
+
+/// A value for each class that has one.
+pub struct ByClass(pub Vec<Option<Estimate>>);
+
+/// The basin of a class in each of several measurements.
+pub fn of(basins: &[Basin], class: usize) -> impl Iterator<Item = &ClassBasin> {
+    let classes = basins.iter().flat_map(|basin| basin.per_class.iter().flatten());
+    classes.filter(move |found| found.class == class)
+}
+
+/// The layer of panel (b).
+pub fn first_hidden(rpd: &Rpd) -> Option<&LayerRpd> {
+    rpd.layers.iter().find(|layer| layer.layer == FIRST_HIDDEN)
+}
+
+impl ByClass {
+    /// Sizes of the sample basins of the deep network.
+    pub fn basins(setting: &Setting, runs: &Runs, mode: BnMode) -> Result<ByClass> {
+        let basins: Vec<Basin> = runs.found(NET, &class_basins(setting, mode))?;
+        let labels = runs.train.labels.iter().take(samples(setting));
+        let mut counts = vec![0; setting.classes];
+        labels.for_each(|label| counts[usize::from(*label)] += 1);
+        let size = |class: usize| {
+            let mut sizes = Sizes::default();
+            for found in of(&basins, class) {
+                sizes.add(found.size, found.curve.as_deref().unwrap_or_default(), counts[class]);
+            }
+            sizes.estimate()
+        };
+        Ok(ByClass((0..setting.classes).map(size).collect()))
+    }
+
+    /// RPD gradients of the deep network's first hidden layer.
+    pub fn gradients(setting: &Setting, runs: &Runs, mode: BnMode) -> Result<ByClass> {
+        let found: Vec<Rpd> = runs.found(NET, &ranks(setting, mode))?;
+        let gradient = |class: usize| {
+            let layers = found.iter().filter_map(first_hidden);
+            let values: Vec<f64> = layers.filter_map(|layer| *layer.class_gradient.get(class)?).collect();
+            (!values.is_empty()).then(|| Estimate::of(&values))
+        };
+        Ok(ByClass((0..setting.classes).map(gradient).collect()))
+    }
+
+    /// Test accuracies of the linear network.
+    pub fn linear(setting: &Setting, runs: &Runs, mode: BnMode) -> Result<ByClass> {
+        let found: Vec<Accuracy> = runs.found(LINEAR, &linear_accuracy(setting, mode))?;
+        let counts = runs.test.per_class();
+        let accuracy = |class: usize| {
+            let values: Vec<f64> = found.iter().filter_map(|found| *found.per_class.get(class)?).collect();
+            let mean = Estimate::of(&values);
+            let error = Some(accuracy_error(mean, counts.get(class).copied()?));
+            (!values.is_empty()).then_some(Estimate { error, ..mean })
+        };
+        Ok(ByClass((0..setting.classes).map(accuracy).collect()))
+    }
+
+    /// The values over the classes, with their errors; none if there is no value.
+    pub fn drawn(&self, label: &str, color: usize) -> Option<Series> {
+        let there = || self.0.iter().enumerate().filter_map(|(class, value)| Some((class, (*value)?)));
+        let points: Vec<(f64, f64)> = there().map(|(class, value)| (class as f64, value.mean)).collect();
+        let error = Some(there().map(|(_, value)| value.error).collect());
+        (!points.is_empty()).then(|| Series { error, ..Series::new(label, Style::Points, color, &points) })
+    }
+}
