@@ -19,6 +19,8 @@ const SMALLEST: u32 = 11;
 pub(super) struct Entry {
     pub text: String,
     pub look: Look,
+    /// One of an ordered family, which is told by its colour and need not be named each time.
+    pub ordered: bool,
 }
 
 /// The entries, broken into lines.
@@ -33,20 +35,19 @@ pub(super) struct Legend {
 
 impl Legend {
     /// Sets the entries at the largest text size at which they fit `height`. Past the smallest only every
-    /// second, third … one is named: families that large are ordered, and so are their colours.
+    /// second, third … one of the ordered family is named, or of all if there is none: families that large are
+    /// ordered, and so are their colours.
     pub fn new(entries: &[Entry], width: f64, height: f64) -> Legend {
         let fits = |size: f64, every: usize| {
             let lines = |entry: &Entry| font(size).wrap(&entry.text, width - SAMPLE, 2).len();
-            let heights = entries.iter().step_by(every).map(|entry| entry_height(font(size), lines(entry)));
+            let heights = named(entries, every).map(|entry| entry_height(font(size), lines(entry)));
             heights.sum::<f64>() <= height
         };
         let size = (SMALLEST..=16).rev().map(f64::from).find(|&size| fits(size, 1));
         let font = font(size.unwrap_or(f64::from(SMALLEST)));
         let every = (1..=entries.len()).find(|&every| fits(font.size, every)).unwrap_or(1);
         let remark = if every > 1 { format!("(one in {every} is named)") } else { String::new() };
-        let kept: Vec<_> = entries
-            .iter()
-            .step_by(every)
+        let kept: Vec<_> = named(entries, every)
             .map(|entry| (entry.look, font.wrap(&entry.text, width - SAMPLE, 2)))
             .collect();
         let lines = kept.iter().flat_map(|(_, lines)| lines).map(|line| SAMPLE + font.width(line));
@@ -108,6 +109,17 @@ impl Legend {
         }
         Ok(middle)
     }
+}
+
+/// All entries but those left out when only one in `every` of the ordered ones is named.
+fn named(entries: &[Entry], every: usize) -> impl Iterator<Item = &Entry> {
+    let family = entries.iter().any(|entry| entry.ordered);
+    let mut members = 0;
+    entries.iter().filter(move |entry| {
+        let member = entry.ordered || !family;
+        members += usize::from(member);
+        !member || (members - 1) % every == 0
+    })
 }
 
 fn font(size: f64) -> Font {

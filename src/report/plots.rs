@@ -213,7 +213,8 @@ fn entry(figure: &Figure, series: &Series) -> Option<Entry> {
     if !drawable {
         text += " (no data)";
     }
-    (!series.label.is_empty()).then(|| Entry { text, look: Look::of(figure, series) })
+    let ordered = series.shade.is_some();
+    (!series.label.is_empty()).then(|| Entry { text, look: Look::of(figure, series), ordered })
 }
 
 /// Panel letter and title.

@@ -122,14 +122,14 @@ fn stages(dirs: &[RunDir]) -> Result<Vec<Mark>> {
     for course in Course::all(dirs, MODES[0])? {
         let stages = course.stages();
         if stages.len() <= 4 {
-            marks.extend(stages.into_iter().map(|(phase, x)| Mark { x: x.max(1.0), label: roman(phase) }));
+            marks.extend(stages.into_iter().map(|(phase, x)| Mark { x: x.max(1.0), label: named(phase) }));
         }
     }
     Ok(marks)
 }
 
-fn roman(phase: Phase) -> String {
-    format!("{phase:?}")
+fn named(phase: Phase) -> String {
+    format!("phase {phase:?}")
 }
 
 /// The runs of panel (h), and those of the comparison over all panels.

@@ -243,11 +243,15 @@ pub(super) fn together(runs: &Runs, depths: &[usize]) -> Result<Claim> {
 
 /// Whether the networks with a hump all have smaller spreads than those without.
 fn separate(pairs: &[(f64, f64)]) -> Verdict {
-    let (with, without): (Vec<(f64, f64)>, Vec<(f64, f64)>) = pairs.iter().partition(|pair| pair.0 > HUMP);
+    let spreads = |hump: bool| -> Vec<f64> {
+        pairs.iter().filter(|pair| (pair.0 > HUMP) == hump).map(|pair| pair.1).collect()
+    };
+    let (with, without) = (spreads(true), spreads(false));
     if with.is_empty() || without.is_empty() {
         return Verdict::Undecided;
     }
-    let smaller = with.iter().map(|w| of_seeds(&without.iter().map(|o| w.1 < o.1).collect::<Vec<bool>>()));
+    let smaller =
+        with.iter().map(|with| of_seeds(&without.iter().map(|other| with < other).collect::<Vec<bool>>()));
     all(&smaller.collect::<Vec<Verdict>>())
 }
 
