@@ -12,6 +12,14 @@ use crate::experiment::claims::{Statement, above, all, below, of_seeds};
 use crate::model::BnMode;
 use crate::store::{Claim, Verdict};
 
+/// Test accuracy from which on a network counts.
+pub(super) const LEARNED: f64 = 0.85;
+
+/// The reason of a verdict on the grid: a rule, and which networks it was applied to.
+fn rule(text: impl std::fmt::Display) -> String {
+    format!("{text}; only networks with a test accuracy of at least {LEARNED} count")
+}
+
 type Finding = Option<(Verdict, String)>;
 
 /// Claim 8: the best depth.
@@ -25,8 +33,10 @@ pub(super) fn peak(grid: impl Fn(BnMode) -> Result<Grid>) -> Result<Claim> {
     Ok(statement.decided(
         verdict,
         ours,
-        "best accuracy at 6 to 8 layers against the best at any other depth, two standard errors (over seeds, at least \
-         that of the test set), width by width",
+        rule(
+            "best accuracy at 6 to 8 layers against the best at any other depth, two standard errors (over seeds, \
+             at least that of the test set), width by width",
+        ),
     ))
 }
 
@@ -57,7 +67,11 @@ pub(super) fn wider(setting: &Setting, grid: impl Fn(BnMode) -> Result<Grid>) ->
         paper: Some("increases with width, eventually saturates"),
     };
     let (verdict, ours) = in_both_modes(|mode| Ok(gains(&grid(mode)?.by_depth, middle(widths(setting)))))?;
-    Ok(statement.decided(verdict, ours, format!("{TREND_RULE}; {LEVELLING_RULE}, at the middle width")))
+    Ok(statement.decided(
+        verdict,
+        ours,
+        rule(format_args!("{TREND_RULE}; {LEVELLING_RULE}, at the middle width")),
+    ))
 }
 
 /// The width in the middle of the list: where a curve over widths has its knee, if it has one.
@@ -81,7 +95,7 @@ pub(super) fn falls_with_width(grid: impl Fn(BnMode) -> Result<Grid>) -> Result<
     };
     let finding = |grid: Grid| Trend::of(&grid.by_depth).map(|trend| (trend.falls(), trend.text(3)));
     let (verdict, ours) = in_both_modes(|mode| Ok(finding(grid(mode)?)))?;
-    Ok(statement.decided(verdict, ours, format!("{TREND_RULE}, over all depths")))
+    Ok(statement.decided(verdict, ours, rule(format_args!("{TREND_RULE}, over all depths"))))
 }
 
 /// Claim 8: the first layer's gradient over depth.
@@ -95,7 +109,7 @@ pub(super) fn minimum(grid: impl Fn(BnMode) -> Result<Grid>) -> Result<Claim> {
     Ok(statement.decided(
         verdict,
         ours,
-        "the lowest gradient of a width lies at 5 to 8 layers: held if at every width, not held if at none",
+        rule("the lowest gradient of a width lies at 5 to 8 layers: held if at every width, not held if at none"),
     ))
 }
 
@@ -139,7 +153,7 @@ pub(super) fn with_depth(
         },
     };
     let (verdict, ours) = in_both_modes(|mode| Ok(depth_finding(space, &[sizes(mode)?])))?;
-    Ok(statement.decided(verdict, ours, format!("{TREND_RULE}; width {width}")))
+    Ok(statement.decided(verdict, ours, rule(format_args!("{TREND_RULE}; width {width}"))))
 }
 
 /// Claim 9: the same at all widths.
@@ -157,7 +171,7 @@ pub(super) fn grid_with_depth(space: Space, curves: impl Fn(BnMode) -> Result<Ve
         },
     };
     let (verdict, ours) = in_both_modes(|mode| Ok(depth_finding(space, &curves(mode)?)))?;
-    Ok(statement.decided(verdict, ours, format!("{TREND_RULE}, over all widths")))
+    Ok(statement.decided(verdict, ours, rule(format_args!("{TREND_RULE}, over all widths"))))
 }
 
 /// Claim 9: what width does to a basin.
@@ -176,7 +190,7 @@ pub(super) fn with_width(space: Space, curves: impl Fn(BnMode) -> Result<Vec<Cur
     };
     let finding = |curves: Vec<Curve>| Trend::of(&curves).map(|trend| (trend.rises(), trend.text(3)));
     let (verdict, ours) = in_both_modes(|mode| Ok(finding(curves(mode)?)))?;
-    Ok(statement.decided(verdict, ours, format!("{TREND_RULE}, over all depths")))
+    Ok(statement.decided(verdict, ours, rule(format_args!("{TREND_RULE}, over all depths"))))
 }
 
 /// Claim 9 of paper B: depth stops helping.
@@ -200,7 +214,7 @@ pub(super) fn levels_with_depth(width: usize, sizes: impl Fn(BnMode) -> Result<C
     Ok(statement.decided(
         verdict,
         ours,
-        format!("{LEVELLING_RULE}, at 8 layers, having grown before; width {width}"),
+        rule(format_args!("{LEVELLING_RULE}, at 8 layers, having grown before; width {width}")),
     ))
 }
 
@@ -227,7 +241,11 @@ pub(super) fn levels_with_width(
         Some((levelling.levels(), levelling.text(3)))
     };
     let (verdict, ours) = in_both_modes(|mode| Ok(finding(curves(mode)?)))?;
-    Ok(statement.decided(verdict, ours, format!("{LEVELLING_RULE}, at width {knee}, over all depths")))
+    Ok(statement.decided(
+        verdict,
+        ours,
+        rule(format_args!("{LEVELLING_RULE}, at width {knee}, over all depths")),
+    ))
 }
 
 #[cfg(test)]

@@ -29,8 +29,12 @@ impl Paper {
     }
 }
 
-/// Test accuracy from which on a network has learned enough to say something about depth and width.
-const LEARNED: f64 = 0.5;
+/// Whether a network has learned enough to say something about depth and width: the deepest narrow ones hardly learn,
+/// and then have flat rank distributions and small basins for that reason alone.
+fn learned(runs: &Runs, depth: usize, width: usize) -> Result<bool> {
+    let accuracies = best(runs.of(&name(depth, width))?, BnMode::Eval)?;
+    Ok(Estimate::of(&accuracies).mean >= claims::LEARNED)
+}
 
 /// One line of a family: running statistics full, batch statistics thin.
 fn line(what: &str, place: (usize, usize), mode: BnMode, points: &[(f64, Vec<f64>)]) -> Series {
@@ -97,13 +101,13 @@ pub(super) fn accuracy(setting: &Setting, runs: &Runs) -> Result<Drawing> {
         Grid::of(setting, |depth, width| {
             let accuracy = Estimate::of(&values(depth, width, mode)?);
             let error = Some(accuracy_error(accuracy, runs.test.len()));
-            Ok((accuracy.mean >= LEARNED).then_some(Estimate { error, ..accuracy }))
+            Ok(learned(runs, depth, width)?.then_some(Estimate { error, ..accuracy }))
         })
     };
     let y = cut(linear_axis("best test accuracy"), &drawn);
     Ok(Drawing {
         caption: "Every point is one network at its best test accuracy. Look for the depth at which each width is \
-                  best, and for the gain from width. The axis is cut: the deepest narrow networks lie below it."
+                  best, and for the gain from width. The axis is cut: the deepest narrow networks, which hardly learn, lie below it."
             .into(),
         scaled_down: smaller(setting),
         claims: vec![claims::peak(grid)?, claims::wider(setting, grid)?],
@@ -129,15 +133,15 @@ pub(super) fn gradient(setting: &Setting, runs: &Runs) -> Result<Drawing> {
     };
     let grid = |mode| {
         Grid::of(setting, |depth, width| {
-            let learned = Estimate::of(&best(runs.of(&name(depth, width))?, mode)?).mean >= LEARNED;
             let gradients = values(depth, width, mode)?;
-            Ok((learned && !gradients.is_empty()).then(|| Estimate::of(&gradients)))
+            let counts = learned(runs, depth, width)? && !gradients.is_empty();
+            Ok(counts.then(|| Estimate::of(&gradients)))
         })
     };
     Ok(Drawing {
         caption: "RPD gradient of the first hidden layer (layer 2) of the same networks. A low gradient means many \
                   folding neurons, which look in many directions; look for the minimum over depth and the fall with \
-                  width."
+                  width. Deep narrow networks that hardly learn have flat distributions for that reason."
             .into(),
         scaled_down: smaller(setting),
         series: over_depths(setting, values)?,
@@ -206,8 +210,10 @@ fn over_depth(
     let mut curve = Curve::new();
     for &depth in depths {
         let what = basin(setting, Snapshot::Best, space, mode);
-        let sizes = basins::sizes(setting, runs, &name(depth, width), &what, edge)?;
-        curve.extend(sizes.estimate().map(|y| Point { x: depth as f64, y }));
+        if learned(runs, depth, width)? {
+            let sizes = basins::sizes(setting, runs, &name(depth, width), &what, edge)?;
+            curve.extend(sizes.estimate().map(|y| Point { x: depth as f64, y }));
+        }
     }
     Ok(curve)
 }
@@ -231,7 +237,8 @@ pub(super) fn sizes(setting: &Setting, runs: &Runs, space: Space, paper: Paper) 
     let over_width = |mode| -> Result<Vec<Curve>> {
         let curve = |depth: usize| {
             let points = widths(setting).iter().map(|&width| {
-                let size = found(depth, width, mode)?.estimate();
+                let learned = learned(runs, depth, width)?;
+                let size = found(depth, width, mode)?.estimate().filter(|_| learned);
                 Ok(size.map(|y| Point { x: width as f64, y }))
             });
             Ok(points.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
