@@ -5,7 +5,10 @@ use std::path::Path;
 
 use netdyn::Error;
 use netdyn::report;
-use netdyn::store::{Axis, Claim, Figure, Mark, Provenance, Series, Style, Verdict, natural_order, read_all};
+use netdyn::store::{
+    Axis, Claim, Figure, Image, Mark, Provenance, Scene, ScenePoint, Series, Style, Verdict, natural_order,
+    read_all,
+};
 use proptest::prelude::*;
 use tempfile::tempdir;
 
@@ -205,6 +208,75 @@ fn only_what_is_missing_or_older_is_drawn_again() {
     fs::File::options().write(true).open(file("A2a.svg")).unwrap().set_modified(old).unwrap();
     report::build(dir.path()).unwrap();
     roxmltree::Document::parse(&fs::read_to_string(file("A2a.svg")).unwrap()).unwrap();
+}
+
+#[test]
+fn small_pictures_stand_below_the_plot() {
+    let dir = tempdir().unwrap();
+    let image = |pixels: Vec<u8>| Image { caption: "a <digit>".into(), width: 4, pixels };
+    let plain = plain(Axis::linear("x"), Axis::linear("y"), Style::Line, &[(0.0, 1.0), (1.0, 2.0)]);
+    let with = |images: Vec<Image>| Figure { images, ..plain.clone() };
+    let height = |text: &str| -> f64 {
+        let tree = roxmltree::Document::parse(text).unwrap();
+        tree.root_element().attribute("height").unwrap().parse().unwrap()
+    };
+    let before = svg(dir.path(), &plain);
+    // Two rows of one grey each are two rectangles, a chequered one is four.
+    let after = svg(dir.path(), &with(vec![image([[7; 4], [9; 4], [1, 2, 1, 2]].concat())]));
+    assert_eq!(after.matches("<polygon").count() - before.matches("<polygon").count(), 6);
+    assert!(after.contains("a &lt;digit&gt;") && height(&before) == 560.0);
+    let ten = svg(dir.path(), &with(vec![image(vec![0; 16]); 10]));
+    assert!(
+        height(&before) < height(&after) && height(&after) < height(&ten),
+        "two rows are higher than one"
+    );
+    // Pictures without pixels take no room, and a last row may be cut short.
+    assert_eq!(height(&svg(dir.path(), &with(vec![image(vec![])]))), 560.0);
+    let odd = Image { caption: "word ".repeat(50), width: 1000, pixels: vec![3; 1001] };
+    svg(dir.path(), &with(vec![odd, Image { width: 0, ..image(vec![1]) }]));
+    report::plot(&dir.path().join("some.png"), &with(vec![image(vec![200; 15])])).unwrap();
+}
+
+#[test]
+fn points_in_space_have_a_page_that_no_text_breaks() {
+    let dir = tempdir().unwrap();
+    let point = |at, color, label: &str| ScenePoint { at, color, label: label.into(), large: false };
+    let evil = "</script><script>alert(1)</script> <!-- & \"quoted\" \\ {{data}} ü";
+    let scene = Scene {
+        axes: [evil.into(), "y".into(), "z".into()],
+        points: vec![point([0.1, -2.0, 3.5], 1, evil), point([f64::NAN, 0.0, 0.0], 0, "nowhere")],
+    };
+    let mut figure = Figure { scene: Some(scene), caption: evil.into(), ..full("A2a") };
+    figure.series.push(Series::new(evil, Style::Points, 1, &[(1.0, 1.0)]));
+    figure.write(dir.path()).unwrap();
+    full("A2b").write(dir.path()).unwrap();
+    let report = fs::read_to_string(report::build(dir.path()).unwrap()).unwrap();
+    assert!(report.contains("href=\"A2a.html\"") && !report.contains("A2b.html"));
+    assert!(!dir.path().join("A2b.html").exists());
+
+    let page = fs::read_to_string(dir.path().join("A2a.html")).unwrap();
+    for load in
+        ["http:", "https:", "src=", "url(", "@import", "<link", "<img", "<iframe", "import(", "fetch("]
+    {
+        assert!(!page.contains(load), "the page contains {load}");
+    }
+    let (head, rest) = page.split_once("<script type=\"application/json\" id=\"data\">").unwrap();
+    let (data, rest) = rest.split_once("</script>").unwrap();
+    let (between, rest) = rest.split_once("<script>").unwrap();
+    let (code, tail) = rest.split_once("</script>").unwrap();
+    assert!(code.contains("requestAnimationFrame") && !tail.contains("script"));
+    let data: serde_json::Value = serde_json::from_str(data).unwrap();
+    assert_eq!(data["points"].as_array().unwrap().len(), 1);
+    assert_eq!(data["points"][0]["label"], evil);
+    assert_eq!(data["points"][0]["at"].as_array().unwrap().len(), 3);
+    assert_eq!((&data["axes"][0], &data["names"]["1"]), (&evil.into(), &evil.into()));
+    assert_eq!(data["colors"][1], "#d55e00");
+    let strict = [head, between, tail]
+        .concat()
+        .replacen("<!DOCTYPE html>", "", 1)
+        .replace("-8\">", "-8\"/>")
+        .replace("scale=1\">", "scale=1\"/>");
+    roxmltree::Document::parse(&strict).unwrap();
 }
 
 #[test]

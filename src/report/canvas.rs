@@ -1,4 +1,4 @@
-//! Drawing in the figure's own pixels, 900 by 560, on any plotters backend.
+//! Drawing in the figure's own pixels, 900 by 560 or higher, on any plotters backend.
 //!
 //! Backends take whole device pixels and set text by different metrics; both end here, so that the
 //! picture above is one and the same in every format.

@@ -12,7 +12,7 @@ use crate::store::{Figure, Series, Style};
 
 /// Okabe and Ito's colours (2008), strongest on white first; yellow, too pale for a line, is darkened,
 /// and grey and brown are added for ten digits.
-const PALETTE: [RGBColor; 10] = [
+pub(super) const PALETTE: [RGBColor; 10] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),

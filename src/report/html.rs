@@ -172,6 +172,9 @@ fn article(out: &mut String, figure: &Figure) -> Result<()> {
     paragraph(out, "down", "<b>Scaled down:</b> ", &figure.scaled_down);
     let _ = writeln!(out, "<div class=\"picture\">\n{}</div>", plots::inline_svg(figure)?);
     paragraph(out, "caption", "", &figure.caption);
+    if figure.scene.is_some() {
+        let _ = writeln!(out, "<p><a href=\"{id}.html\">Turn it in three dimensions</a></p>");
+    }
     let dropped = plots::dropped(figure);
     if dropped > 0 {
         let what = "could not be drawn: not finite, or not positive on a logarithmic axis";
@@ -181,7 +184,8 @@ fn article(out: &mut String, figure: &Figure) -> Result<()> {
     *out += "<h4>How it was made</h4>\n";
     list_facts(out, &facts(figure));
     *out += "<p>";
-    for (i, kind) in ["csv", "svg", "png", "json"].into_iter().enumerate() {
+    let of_scene = figure.scene.iter().map(|_| "html");
+    for (i, kind) in ["csv", "svg", "png", "json"].into_iter().chain(of_scene).enumerate() {
         let dot = if i > 0 { " · " } else { "" };
         let _ = write!(out, "{dot}<a href=\"{id}.{kind}\">{id}.{kind}</a>");
     }

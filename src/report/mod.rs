@@ -5,9 +5,11 @@ mod canvas;
 mod clip;
 mod curve;
 mod html;
+mod insets;
 mod legend;
 mod plots;
 mod scale;
+mod scene;
 mod table;
 
 use std::fs;
@@ -18,7 +20,8 @@ use crate::store::{Figure, read_all, write_atomic};
 
 /// Draws every figure stored in `dir` and writes `dir/report.html`, whose path it returns.
 ///
-/// `<id>.csv`, `<id>.svg` and `<id>.png` are written where they are missing or older than `<id>.json`.
+/// `<id>.csv`, `<id>.svg` and `<id>.png`, and `<id>.html` for points in space, are written where they are missing
+/// or older than `<id>.json`.
 /// Fails with [`Error::File`] at a damaged figure file and with [`Error::Failed`] where there is none.
 pub fn build(dir: &Path) -> Result<PathBuf> {
     let figures = read_all(dir)?;
@@ -33,6 +36,9 @@ pub fn build(dir: &Path) -> Result<PathBuf> {
         refresh(&source, "csv", || table::csv(figure))?;
         refresh(&source, "svg", || Ok(plots::svg(figure)?.into_bytes()))?;
         refresh(&source, "png", || plots::png(figure))?;
+        if let Some(scene) = &figure.scene {
+            refresh(&source, "html", || Ok(scene::page(figure, scene).into_bytes()))?;
+        }
     }
     let page = html::page(&figures)?;
     let path = dir.join("report.html");

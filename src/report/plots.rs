@@ -7,13 +7,16 @@ use super::axes::{LABEL, border, fitting_ticks, grid, right_y_axis, shrunk, wide
 use super::canvas::{Align, Canvas, Font, Pen};
 use super::clip::Frame;
 use super::curve::{Curve, Look};
+use super::insets::Insets;
 use super::legend::{Entry, Legend};
 use super::scale::Scale;
 use crate::error::{Error, Result};
 use crate::store::{Figure, Series, Style};
 
-/// Width and height of every picture, in its own pixels.
-pub(super) const SIZE: (u32, u32) = (900, 560);
+/// Width and height of every plot, in its own pixels; small pictures below it come on top of that.
+const SIZE: (u32, u32) = (900, 560);
+/// Left and right of what is not part of the plot.
+const MARGIN: f64 = 14.0;
 /// Pixels of the PNG per pixel of the picture.
 const PNG_SCALE: u32 = 2;
 /// From more lines than this, threads to their names would be a fan of grey.
@@ -40,8 +43,8 @@ pub(super) fn svg(figure: &Figure) -> Result<String> {
 /// The figure as an `<svg>` element for a page: no namespace, no ids, a title for those who cannot see it.
 pub(super) fn inline_svg(figure: &Figure) -> Result<String> {
     let mut text = String::new();
-    draw(&Canvas::svg(&mut text, SIZE)?, figure)?;
-    let (width, height) = SIZE;
+    let (width, height) = size(figure);
+    draw(&Canvas::svg(&mut text, (width, height))?, figure)?;
     let title = super::html::escape(&format!("{} {}", figure.id, figure.title));
     let body = text.split_once('>').map_or("", |(_, body)| body);
     Ok(format!(
@@ -53,12 +56,13 @@ pub(super) fn inline_svg(figure: &Figure) -> Result<String> {
     ))
 }
 
-/// The figure as a PNG file, 1800 by 1120 pixels.
+/// The figure as a PNG file, 1800 by 1120 pixels, or higher with small pictures.
 pub(super) fn png(figure: &Figure) -> Result<Vec<u8>> {
-    let (width, height) = (SIZE.0 * PNG_SCALE, SIZE.1 * PNG_SCALE);
+    let size = size(figure);
+    let (width, height) = (size.0 * PNG_SCALE, size.1 * PNG_SCALE);
     let drawn = (width * OVERSAMPLING) as usize;
     let mut buffer = vec![255; drawn * (height * OVERSAMPLING) as usize * 3];
-    draw(&Canvas::bitmap(&mut buffer, SIZE, PNG_SCALE * OVERSAMPLING)?, figure)?;
+    draw(&Canvas::bitmap(&mut buffer, size, PNG_SCALE * OVERSAMPLING)?, figure)?;
 
     let over = OVERSAMPLING as usize;
     let mut pixels = Vec::with_capacity((width * height * 3) as usize);
@@ -79,6 +83,15 @@ pub(super) fn png(figure: &Figure) -> Result<Vec<u8>> {
     let failed = |why| Error::Failed(format!("figure {} cannot be encoded as PNG: {why}", figure.id));
     encoder.write_header().and_then(|mut out| out.write_image_data(&pixels)).map_err(failed)?;
     Ok(file)
+}
+
+/// Width and height of the figure's picture.
+fn size(figure: &Figure) -> (u32, u32) {
+    (SIZE.0, SIZE.1 + insets(figure).height().ceil() as u32)
+}
+
+fn insets(figure: &Figure) -> Insets<'_> {
+    Insets::new(figure, f64::from(SIZE.0) - 2.0 * MARGIN)
 }
 
 /// How many values of the figure have no place on its axes: not finite, or not positive on a log axis.
@@ -130,13 +143,15 @@ fn scales(figure: &Figure) -> (Scale, Scale, Scale) {
 
 /// The one drawing: text and margins first, then everything in the room that is left.
 fn draw<DB: DrawingBackend>(canvas: &Canvas<DB>, figure: &Figure) -> Result<()> {
-    let (width, height) = (f64::from(SIZE.0), f64::from(SIZE.1));
+    let (width, height) = size(figure);
+    let (width, height) = (f64::from(width), f64::from(height));
+    let insets = insets(figure);
     let (x, y, y_right) = scales(figure);
     let has_right = figure.series.iter().any(|series| series.right);
     let note = note(figure, dropped(figure));
-    let notes = if note.is_empty() { vec![] } else { NOTE.wrap(&note, width - 28.0, 2) };
+    let notes = if note.is_empty() { vec![] } else { NOTE.wrap(&note, width - 2.0 * MARGIN, 2) };
 
-    let bottom = height - 64.0 - 17.0 * notes.len() as f64;
+    let bottom = height - 64.0 - 17.0 * notes.len() as f64 - insets.height();
     let (y_ticks, right_ticks) = (y.ticks(6), y_right.ticks(6));
     let left = 52.0 + widest(&y_ticks);
     let right_axis = if has_right { 48.0 + widest(&right_ticks) } else { 0.0 };
@@ -195,10 +210,11 @@ fn draw<DB: DrawingBackend>(canvas: &Canvas<DB>, figure: &Figure) -> Result<()> 
         let middle = frame.point(0.5, 0.5);
         canvas.text("no data to draw", middle, Font { color: MUTED, ..LABEL }, Align::Middle)?;
     }
+    insets.draw(canvas, (MARGIN, bottom + 62.0))?;
     heading(canvas, figure)?;
     for (i, line) in notes.iter().enumerate() {
         let baseline = height - 10.0 - 17.0 * (notes.len() - 1 - i) as f64;
-        canvas.text(line, (14.0, baseline), NOTE, Align::Left)?;
+        canvas.text(line, (MARGIN, baseline), NOTE, Align::Left)?;
     }
     canvas.finish()
 }
@@ -219,13 +235,13 @@ fn entry(figure: &Figure, series: &Series) -> Option<Entry> {
 
 /// Panel letter and title.
 fn heading<DB: DrawingBackend>(canvas: &Canvas<DB>, figure: &Figure) -> Result<()> {
-    let mut left = 14.0;
+    let mut left = MARGIN;
     if let Some(letter) = panel_letter(&figure.id) {
         let letter = format!("({letter})");
         canvas.text(&letter, (left, 32.0), LETTER, Align::Left)?;
         left += LETTER.width(&letter) + 10.0;
     }
-    let room = f64::from(SIZE.0) - left - 14.0;
+    let room = f64::from(SIZE.0) - left - MARGIN;
     match shrunk(TITLE, &figure.title, room) {
         (title, font) if !title.is_empty() => canvas.text(&title, (left, 32.0), font, Align::Left),
         _ => Ok(()),
@@ -260,7 +276,7 @@ fn place_marks<'a>(figure: &'a Figure, x: &Scale, frame: Frame) -> Vec<PlacedMar
     let mut placed: Vec<PlacedMark> = Vec::new();
     for (across, label) in marks {
         let width = MARK.width(label);
-        let left = frame.point(across, 0.0).0.min(f64::from(SIZE.0) - 14.0 - width) - 2.0;
+        let left = frame.point(across, 0.0).0.min(f64::from(SIZE.0) - MARGIN - width) - 2.0;
         let right = left + width + 10.0;
         // Those placed so far are further right: above all whose line or label this one would touch.
         let row =

@@ -81,7 +81,7 @@ pub struct ScenePoint {
     pub color: usize,
     /// What is told about it.
     pub label: String,
-    /// Drawn larger: the point from which others come.
+    /// Drawn larger: the point from which those behind it in the list come, up to the next such point.
     pub large: bool,
 }
 

@@ -46,10 +46,10 @@ pub fn draw(setting: &Setting, runs: &Runs) -> Result<Drawing> {
     let first = by_mode[0].first();
     let mut drawing = Drawing {
         caption: format!(
-            "Stars: two training samples of each digit; dots: their noisy copies, coloured by predicted class, in the \
-             three leading principal components of the last hidden layer (seen from azimuth {AZIMUTH}°, elevation \
-             {ELEVATION}°; A5c.html turns it). Copies leave their sample as a cone, and the more noise, the more of \
-             them belong to other classes."
+            "Two training samples of each digit (stars) and their noisy copies, coloured by predicted class, in the \
+             three leading principal components of the last hidden layer, seen from azimuth {AZIMUTH}°, elevation \
+             {ELEVATION}°; A5c.html turns them, with large dots for stars. Copies leave their sample as a cone; the \
+             more noise, the more of them belong to other classes."
         ),
         scaled_down: scaled_down(setting, "20 instead of 50 draws"),
         claims: claims::cones(&by_mode)?,
