@@ -135,9 +135,12 @@ fn shown() -> Measurement {
 fn pruned(setting: &Setting, runs: &Runs) -> Result<Drawing> {
     let run = name(DEPTH);
     let mut series = pruning::drawn(runs, &run, Analysis::Lp, "LP", 1)?;
-    // The whole network is the same for both prunings: its line stands once.
+    // The whole network is the same for both prunings: its line stands once, under its own name.
     series.truncate(1);
     series.extend(pruning::drawn(runs, &run, Analysis::Lmap, "L-map", 0)?);
+    for whole in series.iter_mut().filter(|series| series.style == Style::Dashed) {
+        whole.label = "whole network".into();
+    }
     Ok(Drawing {
         caption: "Test accuracy when the layers from the starting layer on are replaced by the network's own L-map or by \
                   the best linear map (LP, least squares on the training set); dashed: the whole network. LP reaches it \

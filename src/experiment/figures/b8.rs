@@ -91,7 +91,8 @@ fn draw<const PANEL: char>(setting: &Setting, runs: &Runs) -> Result<Drawing> {
         ),
         _ => ("12-B8d", Expected::Not, "With a large rate the network does not grok."),
     };
-    let mut claims = vec![grokking::claim(Statement { id, text, paper: None }, dirs, expected)?];
+    let paper = Some(if matches!(PANEL, 'a' | 'c') { "grokking occurs" } else { "does not" });
+    let mut claims = vec![grokking::claim(Statement { id, text, paper }, dirs, expected)?];
     claims.extend(grokking::once_learnt(&[dirs], vec![inside(setting, runs, PANEL, &plan.name)?])?);
     Ok(Drawing {
         caption: "Accuracy with the papers' statistics in batch norm (thick) and with the others (thin). The network groks \

@@ -120,3 +120,39 @@ impl Course {
         self.test.iter().position(|test| *test >= goal).map(|at| self.step[at])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Course, Lag};
+    use crate::analysis::Phase;
+
+    /// A run of these training (batch mode) and test accuracies, probed at steps 0, 10, 20, …
+    fn course(learnt: &[f64], test: &[f64]) -> Course {
+        Course {
+            step: (0..learnt.len()).map(|i| 10.0 * i as f64).collect(),
+            learnt: learnt.to_vec(),
+            train: test.to_vec(),
+            test: test.to_vec(),
+            loss: vec![1.0; test.len()],
+            gradients: vec![vec![0.2, 0.3, 0.4]; test.len()],
+        }
+    }
+
+    #[test]
+    fn a_run_that_lags() {
+        let run = course(&[0.1, 0.6, 0.95, 1.0, 1.0], &[0.1, 0.1, 0.12, 0.3, 0.9]);
+        assert_eq!(run.lag(), Some(Lag { test: 0.12, train: 0.12 }));
+        assert_eq!(run.delay(), 30.0);
+        assert_eq!((run.best(), run.reaches(0.99), run.reaches(0.3)), (4, Some(40.0), Some(30.0)));
+        assert_eq!(course(&[0.1, 0.5], &[0.1, 0.5]).lag(), None);
+    }
+
+    #[test]
+    fn only_clear_phases_are_stages() {
+        let mut run = course(&[0.1; 4], &[0.1; 4]);
+        run.gradients[0] = vec![0.0; 3];
+        run.gradients[1] = vec![0.9, 0.5, 0.3];
+        assert_eq!(run.stages(), [(Phase::I, 10.0), (Phase::II, 20.0)]);
+        assert_eq!(run.settled(), Some(false));
+    }
+}

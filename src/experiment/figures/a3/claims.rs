@@ -18,14 +18,15 @@ const CONTROL_STEPS: u64 = 100;
 
 /// Claim 4, panel by panel.
 pub(super) fn phases(setting: &Setting, panel: char, dirs: &[RunDir]) -> Result<Claim> {
-    let (id, text, judge, reason): (_, _, fn(&Course) -> Option<bool>, _) = match panel {
+    let (id, text, paper, judge, reason): (_, _, _, fn(&Course) -> Option<bool>, _) = match panel {
         'a' | 'd' => (
             if panel == 'a' { "4a" } else { "4d" },
             "Phase I comes first, then phase II.",
+            "a clear transition",
             turns,
             "phase I at some probe and phase II at the last",
         ),
-        'g' => ("4g", "The run ends in phase III.", levels, "phase III at the last probe"),
+        'g' => ("4g", "The run ends in phase III.", "a third phase", levels, "phase III at the last probe"),
         _ => (
             match panel {
                 'b' => "4b",
@@ -34,11 +35,12 @@ pub(super) fn phases(setting: &Setting, panel: char, dirs: &[RunDir]) -> Result<
                 _ => "4f",
             },
             "The run is in phase II from the start.",
+            "phase II from the outset",
             Course::settled,
             "phase II at every probe after the first 5 % of the steps",
         ),
     };
-    let statement = Statement { id, text, paper: None };
+    let statement = Statement { id, text, paper: Some(paper) };
     let [eval, batch] = [Course::all(dirs, MODES[0])?, Course::all(dirs, MODES[1])?];
     let found: Option<Vec<bool>> = eval.iter().map(judge).collect();
     let verdict = match found.map(|found| of_seeds(&found)) {
@@ -97,11 +99,15 @@ pub(super) fn groks(panel: char, dirs: &[RunDir]) -> Result<Claim> {
         'f' => "12-A3f",
         _ => "12-A3g",
     };
-    let (expected, text) = match panel {
-        'a' | 'd' | 'g' => (Expected::Groks, "The run groks in eval mode and does not in batch mode."),
-        _ => (Expected::Not, "The run does not grok."),
+    let (expected, text, paper) = match panel {
+        'a' | 'd' | 'g' => (
+            Expected::Groks,
+            "The run groks in eval mode and does not in batch mode.",
+            "consistently appears",
+        ),
+        _ => (Expected::Not, "The run does not grok.", "no notable grokking"),
     };
-    grokking::claim(Statement { id, text, paper: None }, dirs, expected)
+    grokking::claim(Statement { id, text, paper: Some(paper) }, dirs, expected)
 }
 
 /// The network of panel (d) with other averages in batch norm: the newest batch alone, and all batches alike.
@@ -136,8 +142,7 @@ pub(super) fn adam(runs: &Runs) -> Result<Vec<Claim>> {
     };
     let cumulative = Statement {
         id: "12-cumulative",
-        text: "With running statistics averaged over all batches alike, slower still to forget the start, the network \
-               of A3d groks too.",
+        text: "With running statistics averaged over all batches so far the network of A3d groks too.",
         paper: None,
     };
     let itself = Statement {
