@@ -69,13 +69,12 @@ pub struct Levelling {
     pub early: Estimate,
     /// The same beyond it.
     pub late: Estimate,
-    /// |late| − |early| / 2
+    /// How far the late change in the early direction is above half of the early one.
     excess: Estimate,
 }
 
 /// The rule of [`Levelling::levels`], for a reader.
-pub const LEVELLING_RULE: &str =
-    "change per doubling beyond the knee less than half of that before it, by two standard errors";
+pub const LEVELLING_RULE: &str = "change per doubling beyond the knee less than half of that before it, which does not vanish, by two standard errors";
 
 impl Levelling {
     /// Of curves with points on both sides of `knee`, which has one itself; none if there is no such curve.
@@ -91,7 +90,9 @@ impl Levelling {
                 [per_doubling(first, *middle), per_doubling(*middle, last)];
             early.add(before, before_error);
             late.add(beyond, beyond_error);
-            excess.add(beyond.abs() - before.abs() / 2.0, beyond_error.hypot(before_error / 2.0));
+            // A curve that turns back has levelled off too.
+            let onward = beyond * before.signum();
+            excess.add(onward - before.abs() / 2.0, beyond_error.hypot(before_error / 2.0));
         }
         (!excess.values.is_empty()).then(|| Levelling {
             early: early.estimate(),
@@ -100,9 +101,13 @@ impl Levelling {
         })
     }
 
-    /// Whether the curves level off at the knee.
+    /// Whether the curves level off at the knee; undecided if they hardly change before it.
     pub fn levels(&self) -> Verdict {
-        above(negative(self.excess), 0.0)
+        let early = Estimate { mean: self.early.mean.abs(), ..self.early };
+        match above(early, 0.0) {
+            Verdict::Held => above(negative(self.excess), 0.0),
+            _ => Verdict::Undecided,
+        }
     }
 
     /// `per doubling 0.050 ± 0.004, then 0.010 ± 0.006`
@@ -196,6 +201,7 @@ mod tests {
         let levels = |values: &[f64], error| Levelling::of(&[curve(values, error)], 2.0).unwrap().levels();
         assert_eq!(levels(&[0.0, 1.0, 1.1], 0.01), Verdict::Held);
         assert_eq!(levels(&[0.0, 1.0, 2.0], 0.01), Verdict::NotHeld);
+        assert_eq!(levels(&[0.0, 1.0, 0.2], 0.01), Verdict::Held);
         assert_eq!(levels(&[0.0, 1.0, 1.1], 1.0), Verdict::Undecided);
         assert!(Levelling::of(&[curve(&[0.0, 1.0], 0.1)], 2.0).is_none());
     }

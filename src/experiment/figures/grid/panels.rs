@@ -106,9 +106,11 @@ pub(super) fn accuracy(setting: &Setting, runs: &Runs) -> Result<Drawing> {
     };
     let y = cut(linear_axis("best test accuracy"), &drawn);
     Ok(Drawing {
-        caption: "Every point is one network at its best test accuracy. Look for the depth at which each width is \
-                  best, and for the gain from width. The axis is cut: the deepest narrow networks, which hardly learn, lie below it."
-            .into(),
+        caption:
+            "Every point is one network at its best test accuracy. Look for the depth at which each width is \
+                  best, and for the gain from width. The axis is cut: the deepest narrow networks, \
+                  which hardly learn, lie below it."
+                .into(),
         scaled_down: smaller(setting),
         claims: vec![claims::peak(grid)?, claims::wider(setting, grid)?],
         series: drawn,

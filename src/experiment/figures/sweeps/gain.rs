@@ -1,7 +1,9 @@
 //! S2: how large the initial weights should be. Basins at initialisation and after a short training, by gain.
 //!
-//! An untrained network is right by chance alone, so its basins are those of its own predictions: the amplitude at which
-//! half of the noise draws change the predicted class of a sample, median over samples (paper A, Sec. II.D).
+//! An untrained network is right by chance alone, so its basins are those of its own predictions: the amplitude at
+//! which half of the noise draws change the predicted class of a sample, median over samples (paper A, Sec. II.D). They
+//! are measured under batch statistics: the running ones know nothing of the data yet, and with them a deep untrained
+//! network gives all samples the same class, whatever the noise.
 
 use super::super::basins::{self, Edge, MODES, SPACES, basin, both_modes};
 use super::super::curves::{Estimate, log_axis, series};
@@ -35,7 +37,8 @@ pub(super) fn setting(setting: &Setting) -> String {
     format!(
         "784-{}x{}-10 ({} layers), ReLU, batch norm, no biases; initial weights U(±g/√fan_in), gains g = {}; Adam, rate \
          1e-3, cross-entropy, the first {} training samples as one batch, {} updates; pixels in [0, 1]; at the start \
-         basins of the predictions of the first {FOLLOWED} training samples, sample by sample, median; at the end {}",
+         basins of the predictions of the first {FOLLOWED} training samples, sample by sample, median, under batch \
+         statistics; at the end {}",
         wide(setting),
         depth(setting) - 2,
         depth(setting),
@@ -66,7 +69,7 @@ pub(super) fn runs(setting: &Setting) -> Result<Vec<Plan>> {
 
 /// The basins of an untrained network's predictions.
 fn at_start(setting: &Setting, space: Space) -> Measurement {
-    let measurement = basin(setting, START, space, BnMode::Eval).limited(FOLLOWED);
+    let measurement = basin(setting, START, space, BnMode::Batch).limited(FOLLOWED);
     measurement.with(|options| options.detail = Detail { per_sample: true, ..Detail::default() })
 }
 
@@ -104,7 +107,7 @@ pub(super) fn draw(setting: &Setting, runs: &Runs) -> Result<Drawing> {
             Ok((gain, found.iter().filter_map(median).collect()))
         };
         let points: Vec<(f64, Vec<f64>)> = gains().into_iter().map(start).collect::<Result<_>>()?;
-        let label = format!("{}, at the start", basins::name(space));
+        let label = format!("{}, at the start, batch mode", basins::name(space));
         drawn.push(series(&label, color, Style::Dashed, &points));
     }
     let [sample, weight] = [trained(Space::Sample, BnMode::Eval)?, trained(Space::Weight, BnMode::Eval)?];

@@ -90,8 +90,8 @@ pub(super) fn draw(setting: &Setting, runs: &Runs) -> Result<Drawing> {
     let shifted = format!("a = 1/√{equal} instead of 1/√512, in proportion to the widths");
     let parts = [grid::smaller(setting), setting.pick(shifted, String::new())];
     Ok(Drawing {
-        caption: "Basin in weight space (half of the noise-free accuracy) of ten-layer networks. Beyond the width at which \
-                  both ranges agree the fixed one is too large; the papers see the basin shrink there."
+        caption: "Basin in weight space (half of the noise-free accuracy) of ten-layer networks. Beyond the width at \
+                  which both ranges agree the fixed one is too large; the papers see the basin shrink there."
             .into(),
         scaled_down: parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; "),
         marks: vec![Mark { x: equal as f64, label: "both ranges agree".into() }],
