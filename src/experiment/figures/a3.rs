@@ -15,9 +15,9 @@ use crate::store::{Axis, Claim, Mark, RunDir, Series, Style};
 
 /// Panels of the family.
 pub const FIGURES: &[Definition] = &[
-    panel::<'a'>("A3a", "Ten layers, ReLU, SGD at rate 0.03"),
-    panel::<'b'>("A3b", "Ten layers, ReLU, SGD at rate 0.37"),
-    panel::<'c'>("A3c", "Ten layers, linear, SGD at rate 0.03"),
+    panel::<'a'>("A3a", "Ten layers, ReLU, SGD at the lower rate"),
+    panel::<'b'>("A3b", "Ten layers, ReLU, SGD at the higher rate"),
+    panel::<'c'>("A3c", "Ten layers, linear, SGD at the lower rate"),
     panel::<'d'>("A3d", "Ten layers, ReLU, Adam on full batches"),
     panel::<'e'>("A3e", "Ten layers, ReLU, Adam on batches of a third of the data"),
     panel::<'f'>("A3f", "Ten layers, linear, Adam on full batches"),
@@ -71,7 +71,7 @@ fn draw<const PANEL: char>(setting: &Setting, runs: &Runs) -> Result<Drawing> {
     claims.push(claims::groks(PANEL, dirs)?);
     match PANEL {
         'b' => claims.extend(claims::rate(runs)?),
-        'c' => claims.extend(claims::linear(runs)?),
+        'c' => claims.extend(claims::linear(setting, runs)?),
         'd' => claims.extend(claims::adam(runs)?),
         _ => {}
     }

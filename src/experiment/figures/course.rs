@@ -70,16 +70,19 @@ impl Course {
         self.gradients.iter().map(|gradients| phase(gradients)).collect()
     }
 
-    /// Phases in the order of their appearance, those without a clear one left out, with their first step.
+    /// Clear phases that last for three probes or more, in the order of their appearance, with their first step.
     pub fn stages(&self) -> Vec<(Phase, f64)> {
+        let clear = |phase: &Phase| !matches!(phase, Phase::Unsorted | Phase::Mixed);
         let mut stages: Vec<(Phase, f64)> = vec![];
-        for (phase, step) in self.phases().into_iter().zip(&self.step) {
-            let clear = phase.filter(|phase| !matches!(phase, Phase::Unsorted | Phase::Mixed));
-            if let Some(phase) = clear
+        let mut first = 0;
+        for stretch in self.phases().chunk_by(|a, b| a == b) {
+            if let Some(phase) = stretch[0].filter(clear)
+                && stretch.len() >= 3
                 && stages.last().is_none_or(|last| last.0 != phase)
             {
-                stages.push((phase, *step));
+                stages.push((phase, self.step[first]));
             }
+            first += stretch.len();
         }
         stages
     }
@@ -148,11 +151,13 @@ mod tests {
     }
 
     #[test]
-    fn only_clear_phases_are_stages() {
-        let mut run = course(&[0.1; 4], &[0.1; 4]);
+    fn only_clear_and_lasting_phases_are_stages() {
+        let mut run = course(&[0.1; 10], &[0.1; 10]);
         run.gradients[0] = vec![0.0; 3];
-        run.gradients[1] = vec![0.9, 0.5, 0.3];
-        assert_eq!(run.stages(), [(Phase::I, 10.0), (Phase::II, 20.0)]);
+        for at in [1, 2, 3, 5] {
+            run.gradients[at] = vec![0.9, 0.5, 0.3];
+        }
+        assert_eq!(run.stages(), [(Phase::I, 10.0), (Phase::II, 60.0)]);
         assert_eq!(run.settled(), Some(false));
     }
 }
