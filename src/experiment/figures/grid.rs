@@ -225,9 +225,17 @@ pub(super) fn best(dirs: &[RunDir], mode: BnMode) -> Result<Vec<f64>> {
     Ok(dirs.iter().map(best).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
-/// What quick scale makes smaller in these figures.
-pub(super) fn smaller(setting: &Setting) -> String {
+/// What quick scale makes smaller in the networks.
+fn smaller_networks(setting: &Setting) -> String {
     let narrower = setting.pick(Some("widths 32…256 instead of 128…1280".to_owned()), None);
-    let parts = [Some(scaled_down(setting)), narrower, basins::scaled_down(setting)];
+    joined([Some(scaled_down(setting)), narrower])
+}
+
+/// The same where basins are drawn.
+pub(super) fn smaller(setting: &Setting) -> String {
+    joined([Some(smaller_networks(setting)), basins::scaled_down(setting)])
+}
+
+fn joined(parts: [Option<String>; 2]) -> String {
     parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
 }

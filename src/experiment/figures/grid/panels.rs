@@ -4,7 +4,9 @@ use super::super::basins::{self, Edge, MODES, basin};
 use super::super::curves::{Estimate, linear_axis, log_axis, series};
 use super::super::trends::{Curve, Point};
 use super::super::{Drawing, Setting};
-use super::{CURVES, SIZES, best, claims, curve_width, depths, first_layer, name, smaller, widths};
+use super::{
+    CURVES, SIZES, best, claims, curve_width, depths, first_layer, name, smaller, smaller_networks, widths,
+};
 use crate::Result;
 use crate::analysis::{Basin, Rpd, Space};
 use crate::experiment::Runs;
@@ -111,7 +113,7 @@ pub(super) fn accuracy(setting: &Setting, runs: &Runs) -> Result<Drawing> {
                   best, and for the gain from width. The axis is cut: the deepest narrow networks, \
                   which hardly learn, lie below it."
                 .into(),
-        scaled_down: smaller(setting),
+        scaled_down: smaller_networks(setting),
         claims: vec![claims::peak(grid)?, claims::wider(setting, grid)?],
         series: drawn,
         ..Drawing::new(linear_axis("depth (layers, input and output counted)"), y)
@@ -145,7 +147,7 @@ pub(super) fn gradient(setting: &Setting, runs: &Runs) -> Result<Drawing> {
                   folding neurons, which look in many directions; look for the minimum over depth and the fall with \
                   width. Deep narrow networks that hardly learn have flat distributions for that reason."
             .into(),
-        scaled_down: smaller(setting),
+        scaled_down: smaller_networks(setting),
         series: over_depths(setting, values)?,
         claims: vec![claims::falls_with_width(grid)?, claims::minimum(grid)?],
         ..Drawing::new(
