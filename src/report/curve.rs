@@ -47,11 +47,18 @@ pub(super) struct Look {
     weight: f64,
     /// Whether a line has a marker here and there, so that it needs no colour to be told apart.
     marked: bool,
+    /// Whether it is a cloud of samples: smaller markers, and none where one stands already.
+    cloud: bool,
 }
 
 impl Look {
     pub fn of(figure: &Figure, series: &Series) -> Look {
-        let look = Look { color: INK, shape: series.color, style: series.style, weight: 1.0, marked: true };
+        let clouds = figure.series.iter().filter(|series| series.style == Style::Points);
+        let all: usize = clouds.map(|series| series.x.len()).sum();
+        // Parts of one cloud look alike, however few; a handful of points that stands out among them does not.
+        let cloud = series.x.len() > 300 || (all > 1_000 && series.x.len() > 40);
+        let shape = series.color;
+        let look = Look { color: INK, shape, style: series.style, weight: 1.0, marked: true, cloud };
         if let Some(shade) = series.shade {
             return Look { color: ramp(shade.clamp(0.0, 1.0)), weight: 0.75, marked: false, ..look };
         }
@@ -227,13 +234,11 @@ impl Curve {
     }
 
     fn all_markers<DB: DrawingBackend>(&self, canvas: &Canvas<DB>, frame: Frame) -> Result<()> {
-        let visible = || self.runs.iter().flatten().map(|&(at, _)| at).filter(|&at| frame.contains(at));
-        // Clouds of samples: smaller and translucent, and none where one stands already.
-        let many = visible().count() > 300;
-        let (size, opacity) = if many { (2.4, 0.6) } else { (4.0, 1.0) };
+        let visible = self.runs.iter().flatten().map(|&(at, _)| at).filter(|&at| frame.contains(at));
+        let (size, opacity) = if self.look.cloud { (2.4, 0.6) } else { (4.0, 1.0) };
         let mut taken = std::collections::BTreeSet::new();
-        for at in visible() {
-            if !many || taken.insert(((at.0 / 2.5) as i32, (at.1 / 2.5) as i32)) {
+        for at in visible {
+            if !self.look.cloud || taken.insert(((at.0 / 2.5) as i32, (at.1 / 2.5) as i32)) {
                 self.look.marker(canvas, at, size, opacity)?;
             }
         }

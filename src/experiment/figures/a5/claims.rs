@@ -63,7 +63,7 @@ fn ratio(sizes: &[Option<Estimate>]) -> Option<(Verdict, String)> {
 pub fn stand(statement: &Statement, values: impl Fn(BnMode) -> Result<ByClass>) -> Result<Claim> {
     let (verdict, ours) = in_both_modes(|mode| Ok(standing(&values(mode)?.0)))?;
     let reason = "0 and 2 above the median of the ten digits and 9 below it, each by two standard errors of its own \
-                  value";
+                  value, where it has one (gradients: from two seeds on)";
     Ok(statement.decided(verdict, ours, reason))
 }
 

@@ -19,8 +19,8 @@ pub fn images(cones: &Cones, train: &Split, dir: &RunDir) -> Result<Vec<Image>> 
     }
     let picture = |(cone, copy): (&Cone, Option<&NoisyCopy>)| {
         let caption = match copy {
-            None => format!("sample {}: a {}", cone.index, cone.label),
-            Some(copy) => format!("σ = {}: taken for a {}", copy.amplitude, copy.predicted),
+            None => format!("sample {}, digit {}", cone.index, cone.label),
+            Some(copy) => format!("σ = {}: taken for {}", copy.amplitude, copy.predicted),
         };
         let noise = copy.map_or((0.0, 0), |copy| (copy.amplitude, copy.trial));
         let pixels = noisy(train, cone.index, manifest.seed, noise)?;
