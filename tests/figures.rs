@@ -130,10 +130,12 @@ fn plausible(figure: &Figure) {
         assert!(series.x.iter().all(|x| x.is_finite()), "{id}");
         let values: Vec<f64> = series.y.iter().copied().flatten().collect();
         assert!(values.iter().all(|y| y.is_finite()), "{id}");
-        if figure.y.label.contains("accuracy") {
+        let label =
+            figure.y_right.as_ref().filter(|_| series.right).map_or(&figure.y.label, |axis| &axis.label);
+        if label.contains("accuracy") {
             assert!(values.iter().all(|y| (0.0..=1.0).contains(y)), "{id}");
         }
-        if figure.y.label.contains("density") {
+        if label.contains("density") {
             let mean = values.iter().sum::<f64>() / values.len() as f64;
             assert!((mean - 1.0).abs() < 1e-9, "{id}: a density with mean {mean}");
         }

@@ -152,7 +152,7 @@ fn ranks_by_class(setting: &Setting, runs: &Runs) -> Result<Drawing> {
     for mode in MODES {
         let found: Vec<Rpd> = runs.found(NET, &ranks(setting, mode))?;
         for digit in 0..setting.classes {
-            let of_digit = |rpd| Some(classes::first_hidden(rpd)?.class_density.get(digit)?.as_deref()?);
+            let of_digit = |rpd| classes::first_hidden(rpd)?.class_density.get(digit)?.as_deref();
             let densities: Vec<&[f64]> = found.iter().filter_map(of_digit).collect();
             for (_, label, style) in looks(digit).into_iter().filter(|look| look.0 == mode) {
                 if !densities.is_empty() {

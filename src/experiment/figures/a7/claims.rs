@@ -278,7 +278,7 @@ pub(super) fn peak_later(setting: &Setting, dirs: &[RunDir]) -> Result<Claim> {
     let found: Vec<bool> = accuracy.iter().zip(&gradient).map(|(a, g)| a > g).collect();
     let end = courses.iter().filter_map(|(c, _)| c.step.last().copied()).fold(0.0, f64::max);
     // A peak at the last probe may be none.
-    let open = accuracy.iter().any(|step| *step == end) && setting.scale == Scale::Quick;
+    let open = accuracy.contains(&end) && setting.scale == Scale::Quick;
     Ok(statement.decided(
         if open && of_seeds(&found) != Verdict::Held { Verdict::Undecided } else { of_seeds(&found) },
         format!(
