@@ -62,8 +62,12 @@ fn ratio(sizes: &[Option<Estimate>]) -> Option<(Verdict, String)> {
     let relative = |size: Estimate| size.error.unwrap_or(0.0) / size.mean;
     let mean = large.mean / small.mean;
     let ratio = Estimate { mean, error: Some(mean * relative(large).hypot(relative(small))) };
-    let text =
-        format!("digit {most} {} over digit {least} {} = {}", large.text(3), small.text(3), ratio.text(2));
+    let text = format!(
+        "digit {most} {} over digit {least} {} = {}{endless}",
+        large.text(3),
+        small.text(3),
+        ratio.text(2)
+    );
     (most != least).then(|| (above(ratio, APART), text))
 }
 
