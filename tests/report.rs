@@ -244,7 +244,7 @@ fn points_in_space_have_a_page_that_no_text_breaks() {
     let evil = "</script><script>alert(1)</script> <!-- & \"quoted\" \\ {{data}} ü";
     let scene = Scene {
         axes: [evil.into(), "y".into(), "z".into()],
-        points: vec![point([0.1, -2.0, 3.5], 1, evil), point([f64::NAN, 0.0, 0.0], 0, "nowhere")],
+        points: vec![point([0.1, -2.0, 3.5], 1, evil), point([1e300, 0.0, 0.0], 0, "too far")],
     };
     let mut figure = Figure { scene: Some(scene), caption: evil.into(), ..full("A2a") };
     figure.series.push(Series::new(evil, Style::Points, 1, &[(1.0, 1.0)]));

@@ -36,7 +36,7 @@ fn data(figure: &Figure, scene: &Scene) -> String {
     // A colour means in space what it means among the points of the picture.
     let own = figure.series.iter().filter(|series| series.style == Style::Points && series.shade.is_none());
     let names: BTreeMap<usize, &str> = own.map(|series| (series.color, series.label.as_str())).collect();
-    let there = scene.points.iter().filter(|point| point.at.iter().all(|at| at.is_finite()));
+    let there = scene.points.iter().filter(|point| point.at.iter().all(|&at| (at as f32).is_finite()));
     let points: Vec<_> = there
         .map(|point| {
             // Single precision is finer than any screen, and its decimals are half as many.

@@ -11,6 +11,9 @@ use crate::experiment::claims::accuracy_error;
 use crate::model::BnMode;
 use crate::store::{Series, Style};
 
+/// Where the curves of panel (a) end, and with them the sizes.
+pub const END: f64 = 1.5;
+
 /// A value for each class that has one.
 pub struct ByClass(pub Vec<Option<Estimate>>);
 
@@ -26,7 +29,7 @@ pub fn first_hidden(rpd: &Rpd) -> Option<&LayerRpd> {
 }
 
 impl ByClass {
-    /// Sizes of the sample basins of the deep network.
+    /// Sizes of the sample basins of the deep network, at most [`END`].
     pub fn basins(setting: &Setting, runs: &Runs, mode: BnMode) -> Result<ByClass> {
         let basins: Vec<Basin> = runs.found(NET, &class_basins(setting, mode))?;
         let labels = runs.train.labels.iter().take(samples(setting));
@@ -35,7 +38,12 @@ impl ByClass {
         let size = |class: usize| {
             let mut sizes = Sizes::default();
             for found in of(&basins, class) {
-                sizes.add(found.size, found.curve.as_deref().unwrap_or_default(), counts[class]);
+                let curve = found.curve.as_deref().unwrap_or_default();
+                match found.size {
+                    // Where noise itself is taken for this class, its accuracy does not fall.
+                    Some(size) if size >= END => sizes.add(Some(END), &[], counts[class]),
+                    size => sizes.add(size, curve, counts[class]),
+                }
             }
             sizes.estimate()
         };

@@ -10,8 +10,8 @@ use crate::experiment::{Analysis, Measurement, Runs};
 use crate::model::BnMode;
 use crate::store::{Scene, ScenePoint, Series, Style};
 
-/// Noise amplitudes of the copies; the smallest is the one at which the cones are to keep apart.
-const AMPLITUDES: [f64; 9] = [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0];
+/// Noise amplitudes of the copies.
+const AMPLITUDES: [f64; 11] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0];
 /// From where the static picture looks, in degrees: turned about the third axis, and raised above the first two.
 const AZIMUTH: f64 = 35.0;
 const ELEVATION: f64 = 25.0;
