@@ -201,7 +201,7 @@ pub struct Provenance {
     #[serde(deserialize_with = "number_or_nan")]
     pub seconds: f64,
     /// How much of it went into measuring, along the way and afterwards, seconds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "number_or_nan")]
     pub measuring: f64,
     /// When it was finished, RFC 3339.
     pub date: String,

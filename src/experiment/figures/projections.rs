@@ -156,13 +156,19 @@ fn setting<const I: usize>(setting: &Setting) -> String {
 fn runs<const I: usize>(setting: &Setting) -> Result<Vec<Plan>> {
     let net = PANELS[I].net;
     let modes = if net.normed() { &[BnMode::Eval, BnMode::Batch][..] } else { &[BnMode::Eval] };
+    let plan = net.run(setting)?;
     let mut after = Vec::new();
-    for at in [Snapshot::Memorised, Snapshot::Best, Snapshot::Step(EARLY)] {
+    for at in [Snapshot::Memorised, Snapshot::Best, early(&plan)] {
         for split in [Which::Train, Which::Test] {
             after.extend(modes.iter().map(|mode| net.view().of(at, split, *mode)));
         }
     }
-    Ok(vec![net.run(setting)?.measuring(after)])
+    Ok(vec![plan.measuring(after)])
+}
+
+/// What is drawn instead of the network before grokking where there is none.
+fn early(plan: &Plan) -> Snapshot {
+    if EARLY <= plan.config.steps() { Snapshot::Step(EARLY) } else { Snapshot::Last }
 }
 
 fn draw<const I: usize>(setting: &Setting, runs: &Runs) -> Result<Drawing> {
@@ -174,7 +180,7 @@ fn draw<const I: usize>(setting: &Setting, runs: &Runs) -> Result<Drawing> {
     let at = match panel.moment {
         Moment::After => Snapshot::Best,
         Moment::Before if memorised => Snapshot::Memorised,
-        Moment::Before => Snapshot::Step(EARLY.min(net.run(setting)?.config.steps())),
+        Moment::Before => early(&net.run(setting)?),
     };
     let first =
         |split, mode| -> Result<Option<Projection>> { net.view().of(at, split, mode).result(&dir[0]) };

@@ -275,8 +275,7 @@ fn versus(name: &str, value: Estimate, other: &str, against: Estimate, digits: u
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::course::Course;
-    use super::{gap, levels, turns};
+    use super::{Course, gap, levels, turns};
 
     /// A run with these gradients at its probes.
     fn course(gradients: &[[f64; 6]]) -> Course {
