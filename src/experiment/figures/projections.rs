@@ -211,15 +211,36 @@ fn draw<const I: usize>(setting: &Setting, runs: &Runs) -> Result<Drawing> {
     Ok(Drawing {
         caption: format!(
             "Points: up to {DRAWN} {} samples of each digit. Shaded: where 95 % of the training samples of the digit lie\
-             {mode}. Step {}, {when}.",
+             {mode}. Step {}, {when}.{}",
             if panel.split == Which::Train { "training" } else { "test" },
             step.unwrap_or_default(),
+            hidden(&series),
         ),
         scaled_down: if net.normed() { scaled_down(setting) } else { a7::scaled_down(setting) },
         series,
         claims: claims::of_panel(setting, runs, I)?,
         ..Drawing::new(linear_axis("first singular direction"), linear_axis("second singular direction"))
     })
+}
+
+/// What to say where the points spread so far that the regions are hard to see.
+fn hidden(series: &[Series]) -> String {
+    let extent = |series: &Series| {
+        let range = |values: &mut dyn Iterator<Item = f64>| {
+            let (low, high) = values.fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(v), high.max(v)));
+            high - low
+        };
+        range(&mut series.x.iter().copied()).max(range(&mut series.y.iter().copied().flatten()))
+    };
+    let largest = |region: bool| {
+        let own = series.iter().filter(|series| (series.style == Style::Region) == region);
+        own.map(extent).fold(0.0, f64::max)
+    };
+    let ratio = largest(false) / largest(true);
+    match ratio.is_finite() && ratio > 10.0 {
+        true => format!(" The shaded regions are hard to see: the points spread {ratio:.0} times as far."),
+        false => String::new(),
+    }
 }
 
 fn of_digit(projection: &Projection, digit: usize) -> Vec<[f64; 2]> {
