@@ -66,6 +66,11 @@ pub fn accuracy_error(accuracy: Estimate, samples: usize) -> f64 {
     binomial.max(accuracy.error.unwrap_or(0.0))
 }
 
+/// A verdict on values of which one run gives no error: undecided for a single seed.
+pub fn over_seeds(value: Estimate, verdict: impl Fn(Estimate) -> Verdict) -> Verdict {
+    if value.error.is_some() { verdict(value) } else { Verdict::Undecided }
+}
+
 /// All of several parts: held if all are, not held if any is not.
 pub fn all(parts: &[Verdict]) -> Verdict {
     if parts.contains(&Verdict::NotHeld) {

@@ -14,7 +14,7 @@ const GLOSSARY: [(&str, &str); 9] = [
     (
         "RPD",
         "Rank probability distribution: how the samples of one class spread over the ranks when all samples \
-         are sorted by a neuron's local field; flat means no preference.",
+         are sorted by a neuron's local field, taken with the sign of its L-map weight for the class; flat means no preference.",
     ),
     (
         "Gradient",
@@ -29,7 +29,7 @@ const GLOSSARY: [(&str, &str); 9] = [
         "L-map",
         "The linear map that is left when the activations behind a layer are replaced by the identity.",
     ),
-    ("LP", "Linear prediction: the least-squares map from a layer's activity to the network's own outputs."),
+    ("LP", "Linear perceptron: the least-squares map from a layer's activity to the network's own outputs."),
     (
         "Basin",
         "Attraction basin: the noise, on samples or on weights, at which the accuracy of training samples \

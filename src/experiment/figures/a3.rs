@@ -5,7 +5,7 @@ mod claims;
 
 use super::course::{Course, MODES};
 use super::curves::{linear_axis, log_axis, over_steps, started};
-use super::deep::{NARROWER, describe, fig3, scaled_down_by};
+use super::deep::{describe, fig3, narrower, scaled_down_by};
 use super::grokking::once_learnt;
 use super::{Definition, Drawing, Setting, pruning, speed};
 use crate::Result;
@@ -78,10 +78,10 @@ fn draw<const PANEL: char>(setting: &Setting, runs: &Runs) -> Result<Drawing> {
     Ok(Drawing {
         caption: "Left: accuracy, thin lines with the other statistics in batch norm. Right: RPD gradient of every \
                   hidden layer in evaluation mode, dark (first) to light (last). In phase I it falls from layer to \
-                  layer, in phase II it rises, in phase III it is level but for the last layers; marks say where a \
+                  layer, in phase II it rises, in phase III it is level but for the last layers (also in passing, while the order of the layers turns); marks say where a \
                   phase begins."
             .into(),
-        scaled_down: scaled_down_by(setting, NARROWER),
+        scaled_down: scaled_down_by(setting, narrower(PANEL)),
         y_right: Some(Axis::linear("RPD gradient")),
         series,
         marks: stages(&dirs[..1])?,
@@ -174,7 +174,7 @@ fn pruned(setting: &Setting, runs: &Runs) -> Result<Drawing> {
                   network; thin: without the shifts of batch norm, as Eq. 4 is written. Where a curve meets its dashed \
                   line, the layers behind act linearly."
             .into(),
-        scaled_down: scaled_down_by(setting, NARROWER),
+        scaled_down: scaled_down_by(setting, narrower('d')),
         series,
         claims,
         ..Drawing::new(linear_axis("starting layer"), linear_axis("test accuracy").within(0.0, 1.0))

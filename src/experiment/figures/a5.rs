@@ -99,7 +99,10 @@ fn linear_accuracy(_: &Setting, mode: BnMode) -> Measurement {
 fn scaled_down(setting: &Setting, of_noise: &str) -> String {
     let noise = (setting.scale == Scale::Quick && !of_noise.is_empty())
         .then(|| format!("noise on {} of them, {of_noise}", samples(setting)));
-    let parts = noise.into_iter().chain([deep::scaled_down(setting)]).filter(|part| !part.is_empty());
+    let parts = noise
+        .into_iter()
+        .chain([deep::scaled_down_by(setting, deep::narrower('g'))])
+        .filter(|part| !part.is_empty());
     parts.rev().collect::<Vec<_>>().join("; ")
 }
 
@@ -164,7 +167,7 @@ fn ranks_by_class(setting: &Setting, runs: &Runs) -> Result<Drawing> {
     let (x, y) = rank_axes();
     Ok(Drawing {
         caption: "Where the samples of each digit stand when all training samples are ranked by the first hidden \
-                  layer, mean over its neurons; thin: with batch statistics in batch norm. The steeper a curve falls, \
+                  layer, mean over its neurons, each with the sign of its L-map weight for the digit; thin: with batch statistics in batch norm. The steeper a curve falls, \
                   the more the layer keeps the order along this digit’s linear map."
             .into(),
         scaled_down: scaled_down(setting, ""),

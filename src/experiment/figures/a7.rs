@@ -213,7 +213,7 @@ fn gradients(setting: &Setting, runs: &Runs) -> Result<Drawing> {
     Ok(Drawing {
         caption:
             "Before grokking both hidden layers have flat rank distributions (folding neurons). At grokking \
-                  both gradients peak, after the weights have shrunk, and fall again."
+                  both gradients should peak, after the weights have shrunk, and later fall again."
                 .into(),
         scaled_down: scaled_down(setting),
         y_right: Some(Axis { label: "weight norm (Frobenius, all matrices)".into(), log: true, range: None }),
@@ -246,7 +246,8 @@ fn afterwards(setting: &Setting, runs: &Runs) -> Result<Drawing> {
         Ok(Series { right: true, ..started(line) })
     };
     Ok(Drawing {
-        caption: "Once the network generalises the rank gradients fall again, which leaves room for folding neurons; the                   test accuracy goes on rising for a while, then slowly falls."
+        caption: "The paper sees the rank gradients fall again once the network generalises, which leaves room for folding \
+                  neurons, while the test accuracy goes on rising for a while, then slowly falls."
             .into(),
         scaled_down: scaled_down(setting),
         y_right: Some(Axis::linear("RPD gradient")),
@@ -287,7 +288,9 @@ fn under_noise(setting: &Setting, runs: &Runs) -> Result<Drawing> {
         drawn.push(started(series(label, color, Style::LinePoints, &points)));
     }
     Ok(Drawing {
-        caption: "The same noise that no training sample survives before grokking is harmless after it. Before: the last                   probe with a training accuracy of at least 0.9 and a test accuracy of at most 0.2; after: the best                   test accuracy."
+        caption: "Noise that most training samples do not survive before grokking is harmless after it, up to an amplitude. \
+                  Before: the last probe with a training accuracy of at least 0.9 and a test accuracy of at most 0.2; \
+                  after: the best test accuracy."
             .into(),
         scaled_down: scaled_down(setting),
         series: drawn,
@@ -311,7 +314,7 @@ fn noisy(dir: &RunDir, i: usize) -> Result<Vec<(f64, f64)>> {
 fn grokking_mark(dirs: &[RunDir]) -> Result<Vec<Mark>> {
     let Some(courses) = Course::grokked(dirs)? else { return Ok(vec![]) };
     let steps: Vec<f64> = courses.iter().map(|(_, at)| *at).collect();
-    Ok(vec![Mark { x: Estimate::of(&steps).mean, label: "grokking".into() }])
+    Ok(vec![Mark { x: Estimate::of(&steps).mean, label: "grokking, middle".into() }])
 }
 
 pub(super) fn scaled_down(setting: &Setting) -> String {

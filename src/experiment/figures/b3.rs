@@ -174,8 +174,8 @@ fn densities(setting: &Setting, runs: &Runs) -> Result<Drawing> {
     }
     let (x, y) = rank_axes();
     Ok(Drawing {
-        caption: "Where the samples of a class rank among all training samples in the neurons that favour it, at the best \
-                  test accuracy. The deeper the layer, the steeper the fall: more order-preserving neurons."
+        caption: "Where the samples of a class rank among all training samples, mean over all neurons, each local field with the \
+                  sign of its L-map weight for the class; at the best test accuracy. The deeper the layer, the steeper the fall: more order-preserving neurons."
             .into(),
         scaled_down: scaled_down_by(setting, NARROWEST),
         series,
@@ -217,7 +217,7 @@ fn geometry(setting: &Setting, runs: &Runs) -> Result<Drawing> {
     Ok(Drawing {
         caption: format!(
             "Thin: the first {SAMPLES} samples of digit {DIGIT}, one by one, 1 − cosine with the centre of their class; \
-             thick: their mean. Samples gather around their centres with depth while the centres turn towards right \
+             blue: their mean; orange: mean cosine between the centres of two classes. Samples gather around their centres with depth while the centres turn towards right \
              angles (cosine 0)."
         ),
         scaled_down: scaled_down_by(setting, NARROWEST),
@@ -271,8 +271,8 @@ fn losses(setting: &Setting, runs: &Runs) -> Result<Drawing> {
     }
     Ok(Drawing {
         caption: "Thick: test loss (left). Dashed: test accuracy, thin: training accuracy (right). The deeper the network, \
-                  the higher the test loss rises before it falls (double descent), and the later the test accuracy \
-                  follows that of training."
+                  the higher the test loss should rise before it falls (double descent), and the later the test \
+                  accuracy should follow that of training."
             .into(),
         scaled_down: scaled_down_by(setting, NARROWEST),
         y_right: Some(Axis::linear("accuracy").within(0.0, 1.0)),

@@ -3,7 +3,7 @@
 use super::a3::accuracies;
 use super::course::MODES;
 use super::curves::{Estimate, linear_axis, log_axis, series};
-use super::deep::{EARLY, NARROWER, STAGES, describe, fig3, scaled_down_by};
+use super::deep::{EARLY, STAGES, describe, fig3, narrower, scaled_down_by};
 use super::grokking::{self, Expected};
 use super::regions::{OVERLAP, View};
 use super::{Definition, Drawing, Setting};
@@ -99,7 +99,7 @@ fn draw<const PANEL: char>(setting: &Setting, runs: &Runs) -> Result<Drawing> {
                   if the thick test curve lingers at chance after the thick training curve has risen; the claims say how \
                   far the regions of training and test samples of digits 0 and 5 overlap then and at the end."
             .into(),
-        scaled_down: scaled_down_by(setting, NARROWER),
+        scaled_down: scaled_down_by(setting, narrower('d')),
         series: accuracies(dirs)?,
         claims,
         ..Drawing::new(log_axis("step"), linear_axis("accuracy").within(0.0, 1.0))
@@ -214,7 +214,7 @@ fn regions(setting: &Setting, runs: &Runs) -> Result<Drawing> {
                   their digit: one third by chance, one where the regions coincide. Thick: running statistics, thin: those \
                   of the set itself. A3d, said to grok, for comparison (dashed)."
             .into(),
-        scaled_down: scaled_down_by(setting, NARROWER),
+        scaled_down: scaled_down_by(setting, narrower('d')),
         series: drawn,
         claims: grokking::once_learnt(&quiet, vec![throughout(setting, runs)?])?,
         ..Drawing::new(log_axis("step"), linear_axis("region overlap").within(0.0, 1.0))

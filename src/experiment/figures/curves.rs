@@ -117,6 +117,6 @@ pub fn density(densities: &[&[f64]], (label, color, style): (&str, usize, Style)
 
 /// The axes of densities over ranks.
 pub fn rank_axes() -> (Axis, Axis) {
-    let x = linear_axis("normalised rank (0 = largest local field)").within(0.0, 1.0);
+    let x = linear_axis("normalised rank (0 = largest signed local field)").within(0.0, 1.0);
     (x, linear_axis("probability density"))
 }

@@ -130,9 +130,15 @@ pub fn scaled_down_by(setting: &Setting, also: &str) -> String {
     }
 }
 
-/// What [`fig3`] changes at quick scale.
-pub const NARROWER: &str =
-    "width 128 instead of 512 in networks of ten layers, SGD at rate 0.12 instead of 0.03, and fewer updates";
+/// What [`fig3`] changes at quick scale in this panel.
+pub fn narrower(panel: char) -> &'static str {
+    match panel {
+        'a' | 'c' => "width 128 instead of 512, rate 0.12 instead of 0.03, fewer updates",
+        'b' => "width 128 instead of 512, fewer updates; (a), compared with, at rate 0.12 instead of 0.03",
+        'g' => "fewer updates",
+        _ => "width 128 instead of 512, fewer updates",
+    }
+}
 
 /// What [`deepest`] changes at quick scale.
 pub const NARROWEST: &str =

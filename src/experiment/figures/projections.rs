@@ -8,7 +8,7 @@ mod claims;
 mod outline;
 
 use super::curves::linear_axis;
-use super::deep::{EARLY, deepest, describe, fig3, scaled_down};
+use super::deep::{EARLY, NARROWEST, deepest, describe, fig3, narrower, scaled_down_by};
 use super::regions::View;
 use super::{Definition, Drawing, Setting, a7};
 use crate::Result;
@@ -216,7 +216,11 @@ fn draw<const I: usize>(setting: &Setting, runs: &Runs) -> Result<Drawing> {
             step.unwrap_or_default(),
             hidden(&series),
         ),
-        scaled_down: if net.normed() { scaled_down(setting) } else { a7::scaled_down(setting) },
+        scaled_down: match net {
+            Net::Narrow => scaled_down_by(setting, narrower('g')),
+            Net::Wide => scaled_down_by(setting, NARROWEST),
+            Net::Shallow | Net::ShallowB => a7::scaled_down(setting),
+        },
         series,
         claims: claims::of_panel(setting, runs, I)?,
         ..Drawing::new(linear_axis("first singular direction"), linear_axis("second singular direction"))
