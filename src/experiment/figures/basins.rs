@@ -22,6 +22,25 @@ pub enum Edge {
     HalfOfOwn,
 }
 
+/// Whose panel it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Paper {
+    /// Paper A.
+    A,
+    /// Paper B.
+    B,
+}
+
+impl Paper {
+    /// Where a basin ends by its rule.
+    pub fn edge(self) -> Edge {
+        match self {
+            Paper::A => Edge::Half,
+            Paper::B => Edge::HalfOfOwn,
+        }
+    }
+}
+
 /// Amplitudes of the curves; the search for a size adds its own.
 pub fn amplitudes(space: Space) -> &'static [f64] {
     match space {

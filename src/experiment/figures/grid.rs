@@ -6,7 +6,7 @@
 mod claims;
 mod panels;
 
-use super::basins::{self, MODES, both_modes};
+use super::basins::{self, MODES, Paper, both_modes};
 use super::curves::column;
 use super::deep::{deep, scaled_down};
 use super::{Definition, Drawing, Setting};
@@ -17,7 +17,7 @@ use crate::experiment::{Measurement, Plan, Runs, Scale};
 use crate::model::BnMode;
 use crate::store::RunDir;
 use crate::train::{Probe, Schedule, Snapshot};
-use panels::{Paper, accuracy, gradient, noisy, sizes};
+use panels::{accuracy, gradient, noisy, sizes};
 
 /// Panels of the families.
 pub const FIGURES: &[Definition] = &[

@@ -7,13 +7,13 @@ mod gain;
 mod range;
 mod sweep;
 
-use super::basins::{self, both_modes};
+use super::basins::{self, Paper, both_modes};
 use super::deep::{deep, scaled_down, wide};
 use super::{Definition, Drawing, Setting};
 use crate::Result;
 use crate::experiment::{Plan, Runs};
 use crate::train::{Config, OptimizerKind, Probe, Schedule, Snapshot};
-use sweep::{Kind, Paper, draw};
+use sweep::{Kind, draw};
 
 /// Panels of the families.
 pub const FIGURES: &[Definition] = &[

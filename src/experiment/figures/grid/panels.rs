@@ -1,6 +1,6 @@
 //! The pictures of the grid.
 
-use super::super::basins::{self, Edge, MODES, basin};
+use super::super::basins::{self, Edge, MODES, Paper, basin};
 use super::super::curves::{Estimate, linear_axis, log_axis, series};
 use super::super::trends::{Curve, Point};
 use super::super::{Drawing, Setting};
@@ -14,22 +14,6 @@ use crate::experiment::claims::accuracy_error;
 use crate::model::BnMode;
 use crate::store::{Axis, Series, Style};
 use crate::train::Snapshot;
-
-/// Whose panel it is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Paper {
-    A,
-    B,
-}
-
-impl Paper {
-    fn edge(self) -> Edge {
-        match self {
-            Paper::A => Edge::Half,
-            Paper::B => Edge::HalfOfOwn,
-        }
-    }
-}
 
 /// Whether a network has learned enough to say something about depth and width: the deepest narrow ones hardly learn,
 /// and then have flat rank distributions and small basins for that reason alone.

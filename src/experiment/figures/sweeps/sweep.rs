@@ -1,6 +1,6 @@
 //! One training choice varied: both basins on the left, test accuracy on the right.
 
-use super::super::basins::{self, Edge, MODES, SPACES, basin};
+use super::super::basins::{self, Edge, MODES, Paper, SPACES, basin};
 use super::super::curves::{Estimate, linear_axis, log_axis, series};
 use super::super::trends::{Curve, Point};
 use super::super::{Drawing, Setting};
@@ -29,25 +29,9 @@ impl Kind {
     }
 }
 
-/// Whose panel it is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Paper {
-    A,
-    B,
-}
-
-impl Paper {
-    fn edge(self) -> Edge {
-        match self {
-            Paper::A => Edge::Half,
-            Paper::B => Edge::HalfOfOwn,
-        }
-    }
-
-    /// Paper A draws the basin in sample space twice as large.
-    fn factor(self, space: Space) -> f64 {
-        if self == Paper::A && space == Space::Sample { 2.0 } else { 1.0 }
-    }
+/// Paper A draws the basin in sample space twice as large.
+fn factor(paper: Paper, space: Space) -> f64 {
+    if paper == Paper::A && space == Space::Sample { 2.0 } else { 1.0 }
 }
 
 /// A sweep in one mode, for a verdict: where a size or an accuracy is missing, so is the point.
@@ -121,7 +105,7 @@ fn size_line(
     (space, mode): (Space, BnMode),
     paper: Paper,
 ) -> Result<Series> {
-    let factor = paper.factor(space);
+    let factor = factor(paper, space);
     let scaled = if factor == 1.0 { String::new() } else { format!(" × {factor}") };
     let mut points = Vec::new();
     for value in (kind.values)(setting) {
