@@ -34,6 +34,7 @@ fn request(out: &Path, ids: &[&str], sets: &[&str], seeds: u64) -> Request {
         data: Some("sample".into()),
         precision: "f32".into(),
         out: out.into(),
+        jobs: 1,
         command: "netdyn reproduce".into(),
     }
 }
@@ -80,6 +81,7 @@ fn an_unknown_figure_or_setting_is_refused_before_any_work() {
         (&["A2z"][..], &[][..], "did you mean"),
         (&["A7a"], &["train.speed=3"], "train.speed"),
         (&["A7a"], &["model.widths=[784,-1,10]"], "model.widths"),
+        (&["A7a"], &["model.widths=[784,8,10]"], "needs four numbers, not 3"),
     ] {
         let error = reproduce(cpu, &request(out.path(), ids, sets, 1), &log, &()).unwrap_err();
         assert!(error.exit_code() == 2 && error.to_string().contains(part), "{error}");
@@ -96,7 +98,7 @@ fn every_figure_is_made_and_nothing_is_done_twice() {
         request(out.path(), &["A2", "B2", "S1"], &["train.steps=12", "model.widths=[784,24,10]"], 2);
     let grokking = request(out.path(), &["A7", "B6"], &["train.steps=20", "model.widths=[784,12,11,10]"], 1);
     let deep = ["A3", "A4", "A5", "A6", "B3", "B4", "B5", "B7", "B8", "B9", "S2", "S3", "S4"];
-    let deep = request(out.path(), &deep, &["train.steps=2"], 1);
+    let deep = Request { jobs: 2, ..request(out.path(), &deep, &["train.steps=2"], 1) };
     for request in [&shallow, &grokking, &deep] {
         reproduce(cpu, request, &log, &()).unwrap();
     }
@@ -116,6 +118,22 @@ fn every_figure_is_made_and_nothing_is_done_twice() {
     let second = read_all(out.path()).unwrap();
     for (old, new) in first.iter().zip(&second) {
         assert_eq!(old.series, new.series, "{}: other data from the same runs", old.id);
+    }
+}
+
+#[test]
+fn jobs_change_no_number() {
+    let figures = |jobs| {
+        let out = tempfile::tempdir().unwrap();
+        let request = request(out.path(), &["A3a", "A3b"], &["train.steps=5", "data.limit=200"], 2);
+        reproduce(Choice::Cpu { threads: 2 }, &Request { jobs, ..request }, &Log::default(), &()).unwrap();
+        read_all(out.path()).unwrap()
+    };
+    let (one, three) = (figures(1), figures(3));
+    assert_eq!(one.len(), 2);
+    for (one, three) in one.iter().zip(&three) {
+        assert_eq!((&one.series, &one.claims), (&three.series, &three.claims));
+        assert_eq!(three.provenance.threads, 1, "each of three has its part of two threads");
     }
 }
 
@@ -139,6 +157,12 @@ fn plausible(figure: &Figure) {
             let mean = values.iter().sum::<f64>() / values.len() as f64;
             assert!((mean - 1.0).abs() < 1e-9, "{id}: a density with mean {mean}");
         }
+    }
+    let planes = id.starts_with("B8") || id == "S4";
+    assert_eq!(figure.planes.is_empty(), !planes, "{id}: planes");
+    for series in figure.planes.iter().flat_map(|plane| &plane.series) {
+        assert!(!series.x.is_empty() && series.x.iter().all(|x| x.is_finite()), "{id}");
+        assert!(series.y.iter().all(|y| y.is_some_and(f64::is_finite)), "{id}");
     }
     for claim in &figure.claims {
         assert!(!claim.ours.is_empty() && !claim.reason.is_empty() && !claim.ours.contains("NaN"), "{id}");

@@ -6,8 +6,8 @@ use std::path::Path;
 use netdyn::Error;
 use netdyn::report;
 use netdyn::store::{
-    Axis, Claim, Figure, Image, Mark, Provenance, Scene, ScenePoint, Series, Style, Verdict, natural_order,
-    read_all,
+    Axis, Claim, Figure, Image, Mark, Plane, Provenance, Scene, ScenePoint, Series, Style, Verdict,
+    natural_order, read_all,
 };
 use proptest::prelude::*;
 use tempfile::tempdir;
@@ -38,6 +38,7 @@ fn full(id: &str) -> Figure {
         provenance: Provenance {
             version: "0.1.0".into(),
             device: "a <processor>".into(),
+            driver: Some("1.2.3".into()),
             sha256: vec!["0123456789abcdef0123456789abcdef".into()],
             seeds: vec![0, 1],
             seconds: 75.0,
@@ -235,6 +236,57 @@ fn small_pictures_stand_below_the_plot() {
     let odd = Image { caption: "word ".repeat(50), width: 1000, pixels: vec![3; 1001] };
     svg(dir.path(), &with(vec![odd, Image { width: 0, ..image(vec![1]) }]));
     report::plot(&dir.path().join("some.png"), &with(vec![image(vec![200; 15])])).unwrap();
+}
+
+#[test]
+fn small_plots_stand_below_the_plot() {
+    let dir = tempdir().unwrap();
+    let plain = plain(Axis::linear("x"), Axis::linear("y"), Style::Line, &[(0.0, 1.0), (1.0, 2.0)]);
+    let region = Series::new("region of a", Style::Region, 2, &[(0.0, 0.0), (2.0, 0.0), (1.0, 3.0)]);
+    let points = Series::new("points <a>", Style::Points, 2, &[(0.5, 0.5), (1.0, 1.0), (9.0, 0.5)]);
+    let plane =
+        |caption: &str| Plane { caption: caption.into(), series: vec![region.clone(), points.clone()] };
+    let with = |planes: Vec<Plane>| Figure { planes, ..plain.clone() };
+    let height = |text: &str| -> f64 {
+        roxmltree::Document::parse(text).unwrap().root_element().attribute("height").unwrap().parse().unwrap()
+    };
+    let before = svg(dir.path(), &plain);
+    let four = svg(dir.path(), &with(["one", "two", "three", "four"].map(plane).to_vec()));
+    // One name for the points of all, none for what they lie in, four captions.
+    assert_eq!((four.matches("points &lt;a&gt;").count(), four.matches("region of a").count()), (1, 0));
+    assert!(["one", "two", "three", "four"].iter().all(|caption| four.contains(caption)));
+    let five = svg(dir.path(), &with(vec![plane("again"); 5]));
+    assert!(height(&before) < height(&four) && height(&four) < height(&five), "two rows are higher than one");
+    let none = Plane { caption: "none".into(), series: vec![] };
+    assert_eq!(height(&svg(dir.path(), &with(vec![none]))), height(&before));
+    report::plot(&dir.path().join("some.png"), &with(vec![plane("one")])).unwrap();
+
+    with(vec![plane("one")]).write(dir.path()).unwrap();
+    report::build(dir.path()).unwrap();
+    let table = fs::read_to_string(dir.path().join(format!("{}.csv", plain.id))).unwrap();
+    assert!(
+        table.contains("one: region of a,2,0,\n") && table.contains("one: points <a>,9,0.5,\n"),
+        "{table}"
+    );
+}
+
+#[test]
+fn a_long_legend_names_no_thin_variants() {
+    let dir = tempdir().unwrap();
+    let mut figure = plain(Axis::linear("digit"), Axis::linear("y"), Style::Line, &[(0.0, 1.0), (9.0, 2.0)]);
+    figure.series.clear();
+    for digit in 0..8 {
+        let points = [(0.0, digit as f64), (9.0, 9.0)];
+        figure.series.push(Series::new(format!("digit {digit}"), Style::Line, digit, &points));
+        figure.series.push(Series::new(format!("digit {digit}, batch mode"), Style::Thin, digit, &points));
+    }
+    let long = svg(dir.path(), &figure);
+    assert!(long.contains("digit 7") && !long.contains("batch mode"));
+    // Ten whole numbers have ten labels.
+    let ticks = |text: &str| (0..10).filter(|n| text.contains(&format!(">\n{n}\n<"))).count();
+    assert_eq!(ticks(&long), 10, "{long}");
+    figure.series.truncate(4);
+    assert!(svg(dir.path(), &figure).contains("digit 1, batch mode"));
 }
 
 #[test]

@@ -45,6 +45,17 @@ impl Choice {
         }
     }
 
+    /// What each of so many jobs takes of it: a part of the threads, at least one.
+    pub fn shared_by(self, jobs: usize) -> Choice {
+        let part = |threads: usize| (threads / jobs.max(1)).max(1);
+        match self {
+            Choice::Cpu { threads } => Choice::Cpu { threads: part(threads) },
+            Choice::Cuda { ordinal, precision, threads } => {
+                Choice::Cuda { ordinal, precision, threads: part(threads) }
+            }
+        }
+    }
+
     /// Bytes of a card's memory; none for the CPU, whose memory is the machine's.
     ///
     /// # Errors

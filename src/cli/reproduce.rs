@@ -34,6 +34,9 @@ pub struct Reproduce {
     /// Folder of runs, figures and report.
     #[arg(long, value_name = "DIR", default_value = "out")]
     out: PathBuf,
+    /// Runs at a time; they share the threads and the memory. Small networks are done sooner this way.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    jobs: u64,
     /// Stop after this time with the state saved (exit code 75), for example 2h30m.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     max_time: Option<Duration>,
@@ -58,6 +61,7 @@ impl Reproduce {
             data: common.data.clone(),
             precision: common.precision_name(),
             out: self.out,
+            jobs: self.jobs as usize,
             command: command_line(),
         };
         // What can be refused without data is refused before a folder is made.

@@ -61,7 +61,7 @@ impl Train {
             return output::print(&format!("{}\n{plan}\n", config.to_toml()));
         }
         let Some(out) = self.out else { return Err(Error::Usage("--out DIR is missing".into())) };
-        check_memory(processor.choice, &config, training.len())?;
+        check_memory(processor.choice, &[&config], 1, training.len())?;
         let _lock = Lock::take(&out)?;
         let dir = RunDir::create(&out)?;
         console.say(&plan);

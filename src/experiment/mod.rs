@@ -2,6 +2,7 @@
 
 mod claims;
 mod figures;
+mod jobs;
 mod measurement;
 mod probes;
 mod reproduce;
@@ -34,6 +35,8 @@ pub struct Request {
     pub precision: String,
     /// Where runs and figures go.
     pub out: PathBuf,
+    /// Runs at a time, at least 1.
+    pub jobs: usize,
     /// The command line, for the provenance.
     pub command: String,
 }

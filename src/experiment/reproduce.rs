@@ -1,6 +1,7 @@
 //! From a request to the report: which runs are needed, which are there, what the figures say.
 
 use super::figures::{Definition, Drawing, Setting, registry, select};
+use super::jobs::side_by_side;
 use super::runs::{ensure, folder, is_done};
 use super::{Plan, Request, Runs, Scale};
 use crate::backend::Choice;
@@ -29,25 +30,24 @@ pub fn reproduce(
     let test = data::load(&source, Which::Test, download)?;
     let setting = setting(request, &train);
     let plans = plans(&setting, &figures)?;
-    for plan in &plans {
-        check_memory(choice, &plan.config, train.len())?;
-    }
+    let todo: Vec<(&Plan, Config)> = plans
+        .iter()
+        .flat_map(|plan| repetitions(plan, request).into_iter().map(move |config| (plan, config)))
+        .collect();
+    let configs: Vec<&Config> = todo.iter().map(|(_, config)| config).collect();
+    check_memory(choice, &configs, request.jobs, train.len())?;
     control.say(&summary(choice, &plans, request)?);
+    let shared = choice.shared_by(request.jobs);
+    let dirs = side_by_side(request.jobs, todo.len(), control, |index, control| {
+        let (plan, config) = &todo[index];
+        control.say(&format!("run {} of {}: {}, seed {}", index + 1, todo.len(), plan.name, config.seed));
+        let data = Data { train: &train, test: Some(&test) };
+        ensure(shared, plan, config, &data, &request.out, control)
+    })?;
     let mut runs = Runs::new(&train, &test);
-    for (index, plan) in plans.iter().enumerate() {
-        let mut seeds = Vec::new();
-        for config in repetitions(plan, request) {
-            control.say(&format!(
-                "run {} of {}: {}, seed {}",
-                index + 1,
-                plans.len(),
-                plan.name,
-                config.seed
-            ));
-            let data = Data { train: &train, test: Some(&test) };
-            seeds.push(ensure(choice, plan, &config, &data, &request.out, control)?);
-        }
-        runs.add(&plan.name, seeds);
+    let mut dirs = dirs.into_iter();
+    for plan in &plans {
+        runs.add(&plan.name, dirs.by_ref().take(request.seeds as usize).collect());
     }
     for definition in &figures {
         let drawing = (definition.draw)(&setting, &runs)?;
@@ -224,11 +224,13 @@ fn figure(
         marks: drawing.marks,
         claims: drawing.claims,
         images: drawing.images,
+        planes: drawing.planes,
         scene: drawing.scene,
         provenance: Provenance {
             version: manifest.version,
             commit: manifest.commit,
             device: manifest.device,
+            driver: manifest.driver,
             precision: manifest.precision,
             threads: manifest.threads,
             data: setting.data.clone(),

@@ -16,14 +16,14 @@ const FAINT_GRID: RGBColor = RGBColor(240, 240, 240);
 pub(super) const LABEL: Font = Font { size: 18.0, color: INK, style: FontStyle::Normal };
 const TICK: Font = Font { size: 16.0, color: INK, style: FontStyle::Normal };
 
-/// As many ticks as have room for their labels.
-pub(super) fn fitting_ticks(scale: &Scale, width: f64) -> Vec<Tick> {
+/// Ticks of an axis of that width: at most `wanted`, as many as have room for their labels.
+pub(super) fn fitting_ticks(scale: &Scale, width: f64, wanted: usize) -> Vec<Tick> {
     let room = |ticks: &Vec<Tick>| {
         let labels: Vec<&String> = ticks.iter().filter_map(|tick| tick.label.as_ref()).collect();
         let widest = labels.iter().map(|label| TICK.width(label)).fold(0.0, f64::max);
         (widest + 12.0) * labels.len().saturating_sub(1) as f64 <= width
     };
-    (2..=6).rev().map(|wanted| scale.ticks(wanted)).find(room).unwrap_or_else(|| scale.ticks(2))
+    (2..=wanted).rev().map(|wanted| scale.ticks(wanted)).find(room).unwrap_or_else(|| scale.ticks(2))
 }
 
 pub(super) fn widest(ticks: &[Tick]) -> f64 {

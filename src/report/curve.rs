@@ -8,7 +8,7 @@ use super::clip::Frame;
 use super::plots::INK;
 use super::scale::Scale;
 use crate::error::Result;
-use crate::store::{Figure, Series, Style};
+use crate::store::{Series, Style};
 
 /// Okabe and Ito's colours (2008), strongest on white first; yellow, too pale for a line, is darkened,
 /// and grey and brown are added for ten digits.
@@ -52,8 +52,9 @@ pub(super) struct Look {
 }
 
 impl Look {
-    pub fn of(figure: &Figure, series: &Series) -> Look {
-        let clouds = figure.series.iter().filter(|series| series.style == Style::Points);
+    /// The look of one of the series that are drawn together.
+    pub fn of(together: &[Series], series: &Series) -> Look {
+        let clouds = together.iter().filter(|series| series.style == Style::Points);
         let all: usize = clouds.map(|series| series.x.len()).sum();
         // Parts of one cloud look alike, however few; a handful of points that stands out among them does not.
         let cloud = series.x.len() > 300 || (all > 1_000 && series.x.len() > 40);
@@ -62,13 +63,18 @@ impl Look {
         if let Some(shade) = series.shade {
             return Look { color: ramp(shade.clamp(0.0, 1.0)), weight: 0.75, marked: false, ..look };
         }
-        let own = figure.series.iter().filter(|series| series.shade.is_none());
+        let own = together.iter().filter(|series| series.shade.is_none());
         let last = own.map(|series| series.color).max().unwrap_or(0);
         if last < PALETTE.len() {
             return Look { color: PALETTE[series.color], ..look };
         }
         // Markers would repeat every eighth line; the order of the colours has to do.
         Look { color: ramp(series.color as f64 / last as f64), weight: 0.75, marked: false, ..look }
+    }
+
+    /// The same in a small plot: markers as in a cloud.
+    pub fn small(self) -> Look {
+        Look { cloud: true, ..self }
     }
 
     fn pen(&self) -> Pen {

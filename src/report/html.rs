@@ -219,6 +219,7 @@ fn facts(figure: &Figure) -> [(&'static str, String); 10] {
         version,
         commit,
         device,
+        driver,
         precision,
         threads,
         data,
@@ -235,13 +236,14 @@ fn facts(figure: &Figure) -> [(&'static str, String); 10] {
     let sums = if sums.is_empty() { String::new() } else { format!(" (SHA-256 {})", sums.join(", ")) };
     let seeds: Vec<String> = seeds.iter().map(u64::to_string).collect();
     let threads = if *threads == 0 { String::new() } else { format!(", {}", plural(*threads, "thread")) };
+    let driver = driver.as_ref().map_or(String::new(), |driver| format!(", driver {driver}"));
     let precision = if precision.is_empty() { String::new() } else { format!(", {precision}") };
     let code =
         |text: &str| if text.is_empty() { String::new() } else { format!("<code>{}</code>", escape(text)) };
     [
         ("Setting", escape(&figure.setting)),
         ("Scale", escape(&figure.scale)),
-        ("Device", escape(&format!("{device}{precision}{threads}"))),
+        ("Device", escape(&format!("{device}{driver}{precision}{threads}"))),
         ("Data", format!("{}{sums}", escape(data))),
         ("Seeds", seeds.join(", ")),
         ("Batch norm", escape(bn)),

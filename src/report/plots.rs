@@ -13,7 +13,7 @@ use super::scale::Scale;
 use crate::error::{Error, Result};
 use crate::store::{Figure, Series, Style};
 
-/// Width and height of every plot, in its own pixels; small pictures below it come on top of that.
+/// Width and height of every plot, in its own pixels; what stands below it comes on top of that.
 const SIZE: (u32, u32) = (900, 560);
 /// Left and right of what is not part of the plot.
 const MARGIN: f64 = 14.0;
@@ -56,7 +56,7 @@ pub(super) fn inline_svg(figure: &Figure) -> Result<String> {
     ))
 }
 
-/// The figure as a PNG file, 1800 by 1120 pixels, or higher with small pictures.
+/// The figure as a PNG file, 1800 by 1120 pixels, or higher with small plots and pictures below.
 pub(super) fn png(figure: &Figure) -> Result<Vec<u8>> {
     let size = size(figure);
     let (width, height) = (size.0 * PNG_SCALE, size.1 * PNG_SCALE);
@@ -100,7 +100,7 @@ pub(super) fn dropped(figure: &Figure) -> usize {
     let anywhere = Frame { left: 0.0, top: 0.0, right: 1.0, bottom: 1.0 };
     let count = |series: &Series| {
         let y = if series.right { &y_right } else { &y };
-        Curve::new(Look::of(figure, series), series, anywhere, &x, y).dropped
+        Curve::new(Look::of(&figure.series, series), series, anywhere, &x, y).dropped
     };
     figure.series.iter().map(count).sum()
 }
@@ -123,22 +123,25 @@ fn note(figure: &Figure, dropped: usize) -> String {
 fn scales(figure: &Figure) -> (Scale, Scale, Scale) {
     let xs = figure.series.iter().flat_map(|series| series.x.iter().copied());
     let marks = figure.marks.iter().map(|mark| mark.x);
-    let ordinates = |right: bool| {
-        figure.series.iter().filter(move |series| series.right == right).flat_map(|series| {
-            series.y.iter().enumerate().flat_map(|(i, &y)| {
-                let error = series.error.as_ref().and_then(|error| error.get(i).copied().flatten());
-                let y = y.unwrap_or(f64::NAN);
-                let error = error.unwrap_or(0.0);
-                [y, y - error, y + error]
-            })
-        })
-    };
+    let against = |right: bool| ordinates(figure.series.iter().filter(move |series| series.right == right));
     let right = figure.y_right.as_ref().unwrap_or(&figure.y);
     (
         Scale::new(&figure.x, xs.chain(marks), 0.02),
-        Scale::new(&figure.y, ordinates(false), 0.06),
-        Scale::new(right, ordinates(true), 0.06),
+        Scale::new(&figure.y, against(false), 0.06),
+        Scale::new(right, against(true), 0.06),
     )
+}
+
+/// The values of some series, and the ends of their error bars.
+pub(super) fn ordinates<'a>(series: impl IntoIterator<Item = &'a Series>) -> impl Iterator<Item = f64> {
+    series.into_iter().flat_map(|series| {
+        series.y.iter().enumerate().flat_map(|(i, &y)| {
+            let error = series.error.as_ref().and_then(|error| error.get(i).copied().flatten());
+            let y = y.unwrap_or(f64::NAN);
+            let error = error.unwrap_or(0.0);
+            [y, y - error, y + error]
+        })
+    })
 }
 
 /// The one drawing: text and margins first, then everything in the room that is left.
@@ -165,7 +168,7 @@ fn draw<DB: DrawingBackend>(canvas: &Canvas<DB>, figure: &Figure) -> Result<()> 
     let frame = Frame { top: top + 19.0 * rows as f64, ..wide };
 
     canvas.clear(WHITE)?;
-    let x_ticks = fitting_ticks(&x, frame.width());
+    let x_ticks = fitting_ticks(&x, frame.width(), most_ticks(figure, &x));
     grid(canvas, frame, &x_ticks, &y_ticks)?;
     for mark in &marks {
         let pen = Pen { color: LIGHT, width: 1.4, dash: Some([4.0, 4.0]) };
@@ -179,7 +182,7 @@ fn draw<DB: DrawingBackend>(canvas: &Canvas<DB>, figure: &Figure) -> Result<()> 
         .iter()
         .map(|series| {
             let y = if series.right { &y_right } else { &y };
-            Curve::new(Look::of(figure, series), series, frame, &x, y)
+            Curve::new(Look::of(&figure.series, series), series, frame, &x, y)
         })
         .collect();
     for curve in &curves {
@@ -197,7 +200,7 @@ fn draw<DB: DrawingBackend>(canvas: &Canvas<DB>, figure: &Figure) -> Result<()> 
     }
 
     let names = (frame.right + right_axis + 22.0, frame.top);
-    let named = curves.iter().zip(&figure.series).filter(|(_, series)| !series.label.is_empty());
+    let named = curves.iter().zip(&figure.series).filter(|(_, series)| is_named(figure, series));
     let ends: Vec<_> = named.map(|(curve, _)| curve.end()).collect();
     let lines_only = figure.series.iter().all(|series| series.style != Style::Points);
     if lines_only && !has_right && ends.len() <= MOST_THREADS {
@@ -219,7 +222,26 @@ fn draw<DB: DrawingBackend>(canvas: &Canvas<DB>, figure: &Figure) -> Result<()> 
     canvas.finish()
 }
 
-/// The legend's entry for a series that has a name.
+/// How many ticks the horizontal axis has at most: one for each of a few numbered things, such as digits or layers.
+fn most_ticks(figure: &Figure, x: &Scale) -> usize {
+    let mut all = figure.series.iter().flat_map(|series| &series.x);
+    let numbered = all.all(|x| x.fract() == 0.0);
+    x.whole_numbers().filter(|count| numbered && (6..=12).contains(count)).unwrap_or(6)
+}
+
+/// Whether the legend names it. The points in a region do that for the region, and in a long legend a line for its
+/// thin variant.
+fn is_named(figure: &Figure, series: &Series) -> bool {
+    let variant = |other: &Series| {
+        other.color == series.color && other.style != Style::Thin && series.label.starts_with(&other.label)
+    };
+    let listed = series.style != Style::Thin
+        || figure.series.len() <= MOST_THREADS
+        || !figure.series.iter().any(|other| !other.label.is_empty() && variant(other));
+    !series.label.is_empty() && series.style != Style::Region && listed
+}
+
+/// The legend's entry for a series that it names.
 fn entry(figure: &Figure, series: &Series) -> Option<Entry> {
     let drawable = series.y.iter().flatten().any(|y| y.is_finite());
     let mut text = series.label.clone();
@@ -230,7 +252,7 @@ fn entry(figure: &Figure, series: &Series) -> Option<Entry> {
         text += " (no data)";
     }
     let ordered = series.shade.is_some();
-    (!series.label.is_empty()).then(|| Entry { text, look: Look::of(figure, series), ordered })
+    is_named(figure, series).then(|| Entry { text, look: Look::of(&figure.series, series), ordered })
 }
 
 /// Panel letter and title.

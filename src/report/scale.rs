@@ -63,6 +63,12 @@ impl Scale {
         ticks
     }
 
+    /// How many whole numbers, at most, lie within the limits of a linear axis.
+    pub fn whole_numbers(&self) -> Option<usize> {
+        let count = (self.high - self.low).ceil();
+        (!self.log && count < 1e6).then_some(count as usize)
+    }
+
     /// The power of ten by which the labels of a linear axis are divided; 0 for handy numbers.
     pub fn power(&self) -> i32 {
         let size = self.low.abs().max(self.high.abs());

@@ -42,9 +42,12 @@ pub struct Figure {
     pub marks: Vec<Mark>,
     /// What the papers claim about it, with verdicts.
     pub claims: Vec<Claim>,
-    /// Small pictures beside the plot.
+    /// Small pictures below the plot.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<Image>,
+    /// Small plots below the plot.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub planes: Vec<Plane>,
     /// The same in three dimensions, for a page of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scene: Option<Scene>,
@@ -61,6 +64,15 @@ pub struct Image {
     pub width: usize,
     /// Row by row, 0 = dark.
     pub pixels: Vec<u8>,
+}
+
+/// Points and regions in a plane, where they lie to each other: a plot without scales.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plane {
+    /// What it shows, a few words.
+    pub caption: String,
+    /// Its points and regions; all planes of a figure share the legend of the first.
+    pub series: Vec<Series>,
 }
 
 /// Points in space.
@@ -185,6 +197,9 @@ pub struct Provenance {
     pub commit: Option<String>,
     /// Processor or card.
     pub device: String,
+    /// Release of the card's driver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
     /// As in `--precision`.
     pub precision: String,
     /// Threads of the CPU.
@@ -228,6 +243,7 @@ impl Figure {
             marks: Vec::new(),
             claims: Vec::new(),
             images: Vec::new(),
+            planes: Vec::new(),
             scene: None,
             provenance: Provenance::default(),
         }

@@ -29,22 +29,31 @@ pub fn memory(config: &Config, samples: usize) -> f64 {
     data + word * (4.0 * weights + batch as f64 * (fields + 2.0 * widest) + 2.0 * used as f64 * widest)
 }
 
-/// Refuses a run (resolved) that needs more memory than its processor has, where that is known.
+/// Refuses runs (resolved) of which some, `jobs` at a time, may need more memory than their processor has, where that is
+/// known.
 ///
 /// # Errors
 /// [`Error::Device`] with both numbers.
-pub fn check_memory(choice: Choice, config: &Config, samples: usize) -> Result<()> {
-    let needed = memory(config, samples);
+pub fn check_memory(choice: Choice, configs: &[&Config], jobs: usize, samples: usize) -> Result<()> {
+    let mut needed: Vec<(f64, &Config)> =
+        configs.iter().map(|config| (memory(config, samples), *config)).collect();
+    needed.sort_by(|a, b| b.0.total_cmp(&a.0));
+    needed.truncate(jobs);
+    let total: f64 = needed.iter().map(|(bytes, _)| bytes).sum();
     let card = choice.memory()?.map(|bytes| bytes as f64);
-    match card.or_else(installed_memory) {
-        Some(installed) if needed > installed => Err(Error::Device(format!(
-            "{} takes {:.1} GB of memory and there are {:.1}; choose smaller model.widths or train.batch",
-            config.spec().shape(),
-            needed / 1e9,
-            installed / 1e9
-        ))),
-        _ => Ok(()),
-    }
+    let Some(installed) = card.or_else(installed_memory).filter(|installed| total > *installed) else {
+        return Ok(());
+    };
+    let shape = needed[0].1.spec().shape();
+    let (what, advice) = match needed.len() {
+        1 => (shape, "smaller model.widths or train.batch"),
+        _ => (format!("{shape}, with {} runs beside it,", needed.len() - 1), "fewer --jobs"),
+    };
+    Err(Error::Device(format!(
+        "{what} takes {:.1} GB of memory and there are {:.1}; choose {advice}",
+        total / 1e9,
+        installed / 1e9
+    )))
 }
 
 /// Bytes of main memory, where `/proc/meminfo` says it.

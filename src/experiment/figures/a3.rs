@@ -7,7 +7,7 @@ use super::course::{Course, MODES};
 use super::curves::{linear_axis, log_axis, over_steps, started};
 use super::deep::{describe, fig3, narrower, scaled_down_by};
 use super::grokking::once_learnt;
-use super::{Definition, Drawing, Setting, pruning, speed};
+use super::{Definition, Drawing, Setting, pruning};
 use crate::Result;
 use crate::analysis::Phase;
 use crate::experiment::{Analysis, Plan, Runs};
@@ -132,16 +132,10 @@ fn named(phase: Phase) -> String {
     format!("phase {phase:?}")
 }
 
-/// The runs of panel (h), and those of the comparison over all panels.
+/// The runs of panel (h).
 fn pruning_runs(setting: &Setting) -> Result<Vec<Plan>> {
-    let mut plans = vec![];
-    for panel in ['d', 'g'] {
-        plans.push(fig3(setting, panel)?.measuring(pruning::measurements(&[Analysis::Lmap])));
-    }
-    for panel in ['a', 'b', 'c', 'e', 'f'] {
-        plans.push(fig3(setting, panel)?);
-    }
-    Ok(plans)
+    let pruned = |panel| Ok(fig3(setting, panel)?.measuring(pruning::measurements(&[Analysis::Lmap])));
+    ['d', 'g'].into_iter().map(pruned).collect()
 }
 
 fn pruning_setting(setting: &Setting) -> String {
@@ -149,7 +143,7 @@ fn pruning_setting(setting: &Setting) -> String {
     format!(
         "the networks of best test accuracy of two runs, layers from the starting layer to the output replaced by one \
          linear map; {}",
-        described(&plans[..plans.len().min(2)])
+        described(&plans)
     )
 }
 
@@ -160,14 +154,9 @@ fn pruned(setting: &Setting, runs: &Runs) -> Result<Drawing> {
     for (color, (name, label)) in nets.iter().zip(["10 layers", "23 layers"]).enumerate() {
         series.extend(pruning::drawn(runs, name, Analysis::Lmap, label, color)?);
     }
-    let others: Vec<&[RunDir]> = ["a3a", "a3b", "a3c", "a3d", "a3e", "a3f", "a3g"]
-        .iter()
-        .map(|name| runs.of(name))
-        .collect::<Result<_>>()?;
     let claims: Vec<Claim> = vec![
         pruning::works("7a", "10 layers", runs, nets[0])?,
         pruning::works("7b", "23 layers", runs, nets[1])?,
-        speed::claim(&others)?,
     ];
     Ok(Drawing {
         caption: "Test accuracy when the layers from the starting layer on are one linear map; dashed: the whole \

@@ -153,7 +153,14 @@ pub(super) fn run(setting: &Setting) -> Result<Plan> {
         steps = steps(setting.scale),
         trials = trials(setting.scale),
     );
-    setting.plan(NAME, &toml)
+    let plan = setting.plan(NAME, &toml)?;
+    match plan.config.model.widths.len() {
+        4 => Ok(plan),
+        layers => Err(Error::Usage(format!(
+            "the figures of the shallow network draw both of its hidden layers, so that model.widths needs four numbers, \
+             not {layers}"
+        ))),
+    }
 }
 
 fn runs(setting: &Setting) -> Result<Vec<Plan>> {

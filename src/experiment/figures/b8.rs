@@ -11,15 +11,15 @@ use crate::Result;
 use crate::experiment::claims::{Statement, all, of_seeds};
 use crate::experiment::{Plan, Runs};
 use crate::model::BnMode;
-use crate::store::{Claim, RunDir, Style, Verdict};
-use crate::train::Snapshot;
+use crate::store::{Claim, Plane, RunDir, Style, Verdict};
+use crate::train::{Snapshot, snapshot};
 
 /// Panels of the families.
 pub const FIGURES: &[Definition] = &[
-    condition::<'a'>("B8a", "Large batch: the network groks"),
-    condition::<'b'>("B8b", "Small batch: it does not"),
-    condition::<'c'>("B8c", "Small rate: the network groks"),
-    condition::<'d'>("B8d", "Large rate: it does not"),
+    condition::<'a'>("B8a", "Accuracy with a large batch"),
+    condition::<'b'>("B8b", "Accuracy with a small batch"),
+    condition::<'c'>("B8c", "Accuracy with a small learning rate"),
+    condition::<'d'>("B8d", "Accuracy with a large learning rate"),
     Definition {
         id: "S4",
         title: "Where test samples lie in networks said not to grok",
@@ -51,9 +51,15 @@ fn run(setting: &Setting, panel: char) -> Result<Plan> {
     setting.run(name, &config)
 }
 
-/// When the training set is about learnt: what comes before grokking, if there is any.
+/// When the training set is about learnt, in a run without grokking.
 fn learnt(panel: char) -> Snapshot {
     Snapshot::Step(if panel == 'b' { STAGES[3] } else { EARLY })
+}
+
+/// What is shown before the last step: the last probe before grokking, if there is one.
+fn before(panel: char, dirs: &[RunDir]) -> Result<Snapshot> {
+    let groks = dirs.first().map(|dir| snapshot(dir, Snapshot::Memorised)).transpose()?.flatten().is_some();
+    Ok(if groks { Snapshot::Memorised } else { learnt(panel) })
 }
 
 /// Fig. 8 shows the digits 5 and 0.
@@ -63,7 +69,8 @@ fn pair(setting: &Setting) -> View {
 
 fn runs<const PANEL: char>(setting: &Setting) -> Result<Vec<Plan>> {
     let view = pair(setting);
-    let after = [learnt(PANEL), Snapshot::Last].into_iter().flat_map(|at| view.measurements(at));
+    let after =
+        [Snapshot::Memorised, learnt(PANEL), Snapshot::Last].into_iter().flat_map(|at| view.measurements(at));
     Ok(vec![run(setting, PANEL)?.measuring(after)])
 }
 
@@ -93,59 +100,107 @@ fn draw<const PANEL: char>(setting: &Setting, runs: &Runs) -> Result<Drawing> {
     };
     let paper = Some(if matches!(PANEL, 'a' | 'c') { "grokking occurs" } else { "does not" });
     let mut claims = vec![grokking::claim(Statement { id, text, paper }, dirs, expected)?];
-    claims.extend(grokking::once_learnt(&[dirs], vec![inside(setting, runs, PANEL, &plan.name)?])?);
+    let view = pair(setting);
+    let at = [before(PANEL, dirs)?, Snapshot::Last];
+    let overlaps = Overlaps::of(view, runs, &plan.name, at)?;
+    claims.extend(grokking::once_learnt(&[dirs], vec![inside(PANEL, &overlaps)])?);
     Ok(Drawing {
         caption: "Accuracy with the papers' statistics in batch norm (thick) and with the others (thin). The network groks \
-                  if the thick test curve lingers at chance after the thick training curve has risen; the claims say how \
-                  far the regions of training and test samples of digits 0 and 5 overlap then and at the end."
+                  if the thick test curve lingers at chance after the thick training curve has risen. Below: test samples \
+                  of digits 0 and 5 in the plane of the output layer, each plane to its own scale; shaded, where 95 % of \
+                  the training samples lie."
             .into(),
         scaled_down: scaled_down_by(setting, narrower('d')),
         series: accuracies(dirs)?,
+        planes: overlaps.planes(&dirs[0], "", &[2, 3])?,
         claims,
         ..Drawing::new(log_axis("step"), linear_axis("accuracy").within(0.0, 1.0))
     })
 }
 
-/// Region overlaps of one run before and after, in both modes, against what the papers draw.
-fn inside(setting: &Setting, runs: &Runs, panel: char, name: &str) -> Result<Claim> {
-    let (id, text, apart) = match panel {
-        'a' => (
-            "12-B8a-regions",
-            "Before grokking test samples lie outside the training region, after it inside.",
-            true,
-        ),
-        'b' => ("12-B8b-regions", "Test samples lie inside the training region before and after.", false),
-        'c' => (
-            "12-B8c-regions",
-            "Before grokking test samples lie outside the training region, after it inside.",
-            true,
-        ),
-        _ => ("12-B8d-regions", "Test samples lie inside the training region before and after.", false),
+/// Whether the regions of test and training samples lie apart before grokking and together after it, or always together.
+fn inside(panel: char, overlaps: &Overlaps) -> Claim {
+    let (id, apart) = match panel {
+        'a' => ("12-B8a-regions", true),
+        'b' => ("12-B8b-regions", false),
+        'c' => ("12-B8c-regions", true),
+        _ => ("12-B8d-regions", false),
     };
-    let before = learnt(panel);
-    let [early, late] =
-        [both(pair(setting), runs, name, before)?, both(pair(setting), runs, name, Snapshot::Last)?];
-    let found = |values: &[f64], high: bool| match values {
-        [] => Verdict::Undecided,
-        values => of_seeds(&values.iter().map(|value| (*value >= OVERLAP) == high).collect::<Vec<bool>>()),
+    let text = match apart {
+        true => "Before grokking test samples lie outside the training region, after it inside.",
+        false => "Test samples lie inside the training region before and after.",
     };
-    Ok(Statement { id, text, paper: None }.decided(
-        all(&[found(&early[0], !apart), found(&late[0], true)]),
-        format!(
-            "overlap of digits 0 and 5, eval: {} at {before}, {} at the end; batch: {} and {}",
-            percent(&early[0]),
-            percent(&late[0]),
-            percent(&early[1]),
-            percent(&late[1])
-        ),
+    let [early, late] = &overlaps.shares;
+    let parts = [lie(&early[0], !apart), lie(&late[0], true)];
+    Statement { id, text, paper: None }.decided(
+        all(&parts),
+        format!("overlap of digits 0 and 5: {}", overlaps.text()),
         "share of test points whose nearest training point in the plane has their digit (half by chance), against 75 %; \
          eval mode",
-    ))
+    )
 }
 
-/// Overlaps in both modes.
-fn both(view: View, runs: &Runs, run: &str, at: Snapshot) -> Result<[Vec<f64>; 2]> {
-    Ok([view.overlap(runs, run, at, MODES[0])?, view.overlap(runs, run, at, MODES[1])?])
+/// Whether the regions overlap, or do not, in every repetition.
+fn lie(shares: &[f64], together: bool) -> Verdict {
+    match shares {
+        [] => Verdict::Undecided,
+        shares => {
+            of_seeds(&shares.iter().map(|share| (*share >= OVERLAP) == together).collect::<Vec<bool>>())
+        }
+    }
+}
+
+/// Region overlaps of a run at an early moment and at a late one.
+struct Overlaps {
+    view: View,
+    at: [Snapshot; 2],
+    /// Steps of these moments in the first repetition.
+    steps: [u64; 2],
+    /// By moment, by mode, one for each repetition.
+    shares: [[Vec<f64>; 2]; 2],
+}
+
+impl Overlaps {
+    fn of(view: View, runs: &Runs, run: &str, at: [Snapshot; 2]) -> Result<Overlaps> {
+        let share = |at, mode| view.overlap(runs, run, at, mode);
+        let [early, late] = at;
+        let shares = [
+            [share(early, MODES[0])?, share(early, MODES[1])?],
+            [share(late, MODES[0])?, share(late, MODES[1])?],
+        ];
+        let first = &runs.of(run)?[0];
+        let step = |at| -> Result<u64> {
+            Ok(snapshot(first, at)?.and_then(|network| network.step).unwrap_or_default())
+        };
+        Ok(Overlaps { view, at, steps: [step(early)?, step(late)?], shares })
+    }
+
+    /// "eval 13 % at step 10, 97 % at step 150; batch 92 %, 96 %".
+    fn text(&self) -> String {
+        let [[eval, batch], [eval_late, batch_late]] = &self.shares;
+        let [early, late] = self.steps;
+        format!(
+            "eval {} at step {early}, {} at step {late}; batch {}, {}",
+            percent(eval),
+            percent(eval_late),
+            percent(batch),
+            percent(batch_late)
+        )
+    }
+
+    /// The planes of both moments in the first repetition, by mode, their captions behind `prefix`.
+    fn planes(&self, dir: &RunDir, prefix: &str, colors: &[usize]) -> Result<Vec<Plane>> {
+        let mut planes = vec![];
+        for (m, mode) in MODES.into_iter().enumerate() {
+            for (at, (step, shares)) in self.at.into_iter().zip(self.steps.into_iter().zip(&self.shares)) {
+                let overlap =
+                    shares[m].first().map_or(String::new(), |share| format!(": {:.0} %", 100.0 * share));
+                let caption = format!("{prefix}{} mode, step {step}{overlap}", mode.name());
+                planes.extend(self.view.plane(dir, at, mode, (caption, colors))?);
+            }
+        }
+        Ok(planes)
+    }
 }
 
 fn percent(values: &[f64]) -> String {
@@ -209,48 +264,43 @@ fn regions(setting: &Setting, runs: &Runs) -> Result<Drawing> {
             drawn.push(series(&format!("A3{panel}, {} mode", mode.name()), color, style, &points));
         }
     }
+    let mut found = vec![];
+    for panel in QUIET {
+        let at = [Snapshot::Step(EARLY), Snapshot::Last];
+        found.push((panel, Overlaps::of(three(setting), runs, &fig3(setting, panel)?.name, at)?));
+    }
+    let mut planes = vec![];
+    for ((panel, overlaps), dirs) in found.iter().zip(&quiet) {
+        planes.extend(overlaps.planes(&dirs[0], &format!("A3{panel}, "), &[5, 6, 8])?);
+    }
     Ok(Drawing {
         caption: "Share of test samples (digits 0, 2, 5) whose nearest training sample in the plane of the output layer has \
                   their digit: one third by chance, one where the regions coincide. Thick: running statistics, thin: those \
-                  of the set itself. A3d, said to grok, for comparison (dashed)."
+                  of the set itself. A3d, said to grok, for comparison (dashed). Below: the planes themselves, each to its \
+                  own scale, with this share; shaded, where 95 % of the training samples lie."
             .into(),
         scaled_down: scaled_down_by(setting, narrower('d')),
         series: drawn,
-        claims: grokking::once_learnt(&quiet, vec![throughout(setting, runs)?])?,
+        planes,
+        claims: grokking::once_learnt(&quiet, vec![throughout(&found)])?,
         ..Drawing::new(log_axis("step"), linear_axis("region overlap").within(0.0, 1.0))
     })
 }
 
 /// The S4 part of claim 12.
-fn throughout(setting: &Setting, runs: &Runs) -> Result<Claim> {
-    let (mut parts, mut texts) = (vec![], vec![]);
-    for panel in QUIET {
-        let name = fig3(setting, panel)?.name;
-        let [early, late] =
-            [Snapshot::Step(EARLY), Snapshot::Last].map(|at| both(three(setting), runs, &name, at));
-        let (early, late) = (early?, late?);
-        for values in early.iter().chain(&late) {
-            parts.push(match &values[..] {
-                [] => Verdict::Undecided,
-                values => of_seeds(&values.iter().map(|value| *value >= OVERLAP).collect::<Vec<bool>>()),
-            });
-        }
-        texts.push(format!(
-            "A3{panel} eval {} → {}, batch {} → {}",
-            percent(&early[0]),
-            percent(&late[0]),
-            percent(&early[1]),
-            percent(&late[1])
-        ));
-    }
-    Ok(Statement {
+fn throughout(found: &[(char, Overlaps)]) -> Claim {
+    let shares = found.iter().flat_map(|(_, overlaps)| overlaps.shares.iter().flatten());
+    let parts: Vec<Verdict> = shares.map(|shares| lie(shares, true)).collect();
+    let texts: Vec<String> =
+        found.iter().map(|(panel, overlaps)| format!("A3{panel} {}", overlaps.text())).collect();
+    Statement {
         id: "12-S4",
         text: "In the networks said not to grok the regions of training and test samples overlap throughout, in both modes.",
         paper: Some("largely overlapping"),
     }
     .decided(
         all(&parts),
-        format!("step {EARLY} → last: {}", texts.join("; ")),
+        texts.join("; "),
         "overlap of digits 0, 2 and 5 (a third by chance) at least 75 % at both steps, in both modes, in all four networks",
-    ))
+    )
 }

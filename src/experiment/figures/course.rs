@@ -12,13 +12,13 @@ pub const MODES: [BnMode; 2] = [BnMode::Eval, BnMode::Batch];
 pub struct Course {
     /// Updates before each probe.
     pub step: Vec<f64>,
-    /// Training accuracy in batch mode, by which a network counts as trained.
+    /// Training accuracy in batch mode, by which a network counts as trained; NaN where it was not probed.
     pub learnt: Vec<f64>,
-    /// Training accuracy in this mode.
+    /// Training accuracy in this mode; NaN where it was not probed.
     pub train: Vec<f64>,
     /// Test accuracy in this mode.
     pub test: Vec<f64>,
-    /// Test loss in this mode.
+    /// Test loss in this mode; NaN where it was not probed.
     pub loss: Vec<f64>,
     /// RPD gradients of layers 2…L−1 in this mode, \[probe\]\[layer − 2\].
     pub gradients: Vec<Vec<f64>>,
@@ -38,11 +38,14 @@ impl Course {
     pub fn of(dir: &RunDir, mode: BnMode) -> Result<Course> {
         let Metrics { columns, rows } = dir.metrics()?;
         let mode = mode.name();
-        let column = |name: &str| -> Result<Vec<f64>> {
-            let at = columns.iter().position(|column| column == name).ok_or_else(|| {
-                Error::file(&dir.path().join("metrics.csv"), format!("has no column {name}"))
-            })?;
-            Ok(rows.iter().map(|row| row.get(at).copied().flatten().unwrap_or(f64::NAN)).collect())
+        let found = |name: &str| {
+            let at = columns.iter().position(|column| column == name);
+            let value = |row: &Vec<Option<f64>>| at.and_then(|at| *row.get(at)?).unwrap_or(f64::NAN);
+            (at.is_some(), rows.iter().map(value).collect::<Vec<f64>>())
+        };
+        let column = |name: &str| match found(name) {
+            (true, values) => Ok(values),
+            (false, _) => Err(Error::file(&dir.path().join("metrics.csv"), format!("has no column {name}"))),
         };
         let prefix = format!("rpd_gradient.{mode}.");
         let layers: Vec<Vec<f64>> = columns
@@ -52,10 +55,10 @@ impl Course {
             .collect::<Result<_>>()?;
         Ok(Course {
             step: column("step")?,
-            learnt: column("train_accuracy.batch.all")?,
-            train: column(&format!("train_accuracy.{mode}.all"))?,
+            learnt: found("train_accuracy.batch.all").1,
+            train: found(&format!("train_accuracy.{mode}.all")).1,
             test: column(&format!("test_accuracy.{mode}.all"))?,
-            loss: column(&format!("test_loss.{mode}.all"))?,
+            loss: found(&format!("test_loss.{mode}.all")).1,
             gradients: (0..rows.len()).map(|i| layers.iter().map(|layer| layer[i]).collect()).collect(),
         })
     }
@@ -89,7 +92,11 @@ impl Course {
 
     /// Whether the run is in phase II at every probe after the first 5 % of its steps; none if no probe lies there.
     pub fn settled(&self) -> Option<bool> {
-        let start = 0.05 * self.step.last()?;
+        self.settled_after(0.05 * self.step.last()?)
+    }
+
+    /// Whether the run is in phase II at every probe after this step; none if no probe lies there.
+    pub fn settled_after(&self, start: f64) -> Option<bool> {
         let later = self.step.iter().zip(self.phases()).filter(|(step, _)| **step > start);
         let later: Vec<bool> = later.map(|(_, phase)| phase == Some(Phase::II)).collect();
         (!later.is_empty()).then(|| later.into_iter().all(|second| second))

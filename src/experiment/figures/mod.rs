@@ -22,7 +22,7 @@ mod trends;
 pub use curves::Estimate;
 
 use super::{Plan, Runs, Scale};
-use crate::store::{Axis, Claim, Image, Mark, Scene, Series};
+use crate::store::{Axis, Claim, Image, Mark, Plane, Scene, Series};
 use crate::train::Config;
 use crate::{Error, Result};
 
@@ -81,8 +81,10 @@ pub struct Drawing {
     pub marks: Vec<Mark>,
     /// Verdicts.
     pub claims: Vec<Claim>,
-    /// Small pictures beside the plot.
+    /// Small pictures below the plot.
     pub images: Vec<Image>,
+    /// Small plots below the plot.
+    pub planes: Vec<Plane>,
     /// The same in three dimensions, for a page of its own.
     pub scene: Option<Scene>,
 }
@@ -100,6 +102,7 @@ impl Drawing {
             marks: vec![],
             claims: vec![],
             images: vec![],
+            planes: vec![],
             scene: None,
         }
     }

@@ -5,11 +5,10 @@
 //! mode) of at most 0.2. After: the best test accuracy. A run without the former is drawn at an early step instead.
 
 mod claims;
-mod outline;
 
 use super::curves::linear_axis;
 use super::deep::{EARLY, NARROWEST, deepest, describe, fig3, narrower, scaled_down_by};
-use super::regions::View;
+use super::regions::{View, points_of, region_of};
 use super::{Definition, Drawing, Setting, a7};
 use crate::Result;
 use crate::analysis::Projection;
@@ -18,7 +17,6 @@ use crate::experiment::{Plan, Runs};
 use crate::model::BnMode;
 use crate::store::{Series, Style};
 use crate::train::{Snapshot, snapshot};
-use outline::outline;
 
 /// Panels of the family.
 pub const FIGURES: &[Definition] = &[
@@ -191,7 +189,7 @@ fn draw<const I: usize>(setting: &Setting, runs: &Runs) -> Result<Drawing> {
         if let Some(projection) = first(split, mode)? {
             series.extend(net.digits().iter().enumerate().map(|(color, &digit)| match region {
                 true => region_of(&projection, digit, color),
-                false => points_of(&projection, digit, color),
+                false => points_of(&projection, digit, color, DRAWN),
             }));
         }
     }
@@ -245,21 +243,4 @@ fn hidden(series: &[Series]) -> String {
         true => format!(" The shaded regions are hard to see: the points spread {ratio:.0} times as far."),
         false => String::new(),
     }
-}
-
-fn of_digit(projection: &Projection, digit: usize) -> Vec<[f64; 2]> {
-    let own = projection.coordinates.iter().zip(&projection.labels);
-    own.filter(|(_, label)| usize::from(**label) == digit).map(|(at, _)| *at).collect()
-}
-
-fn region_of(projection: &Projection, digit: usize, color: usize) -> Series {
-    let corners: Vec<(f64, f64)> =
-        outline(&of_digit(projection, digit)).into_iter().map(|[x, y]| (x, y)).collect();
-    Series::new("", Style::Region, color, &corners)
-}
-
-fn points_of(projection: &Projection, digit: usize, color: usize) -> Series {
-    let points = of_digit(projection, digit).into_iter().take(DRAWN);
-    let points: Vec<(f64, f64)> = points.map(|[x, y]| (x, y)).collect();
-    Series::new(format!("digit {digit}"), Style::Points, color, &points)
 }

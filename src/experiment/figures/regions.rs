@@ -1,11 +1,15 @@
 //! How the test samples of a run lie among its training samples in the plane of the output layer, at a snapshot.
 
+mod outline;
+
 use crate::Result;
 use crate::analysis::{Projection, region_overlap};
 use crate::data::Which;
 use crate::experiment::{Analysis, Measurement, Runs};
 use crate::model::BnMode;
+use crate::store::{Plane, RunDir, Series, Style};
 use crate::train::Snapshot;
+use outline::outline;
 
 /// From this share on of test points whose nearest training point has their class, the regions overlap.
 pub(super) const OVERLAP: f64 = 0.75;
@@ -52,4 +56,43 @@ impl View {
         };
         Ok(train?.into_iter().zip(test?).filter_map(mean).collect())
     }
+
+    /// The test samples before the regions of the training samples in the same mode, in the colours given for the
+    /// digits; none for a run without the snapshot.
+    pub fn plane(
+        self,
+        dir: &RunDir,
+        at: Snapshot,
+        mode: BnMode,
+        (caption, colors): (String, &[usize]),
+    ) -> Result<Option<Plane>> {
+        let of = |set| self.of(at, set, mode).result::<Projection>(dir);
+        let Some((train, test)) = of(Which::Train)?.zip(of(Which::Test)?) else { return Ok(None) };
+        let digits = || self.digits.iter().zip(colors);
+        let regions = digits().map(|(&digit, &color)| region_of(&train, digit, color));
+        let points = digits().map(|(&digit, &color)| points_of(&test, digit, color, DRAWN));
+        Ok(Some(Plane { caption, series: regions.chain(points).collect() }))
+    }
+}
+
+/// Points of a digit in a small plot; more would hide each other.
+const DRAWN: usize = 100;
+
+/// Where most samples of a digit lie.
+pub(super) fn region_of(projection: &Projection, digit: usize, color: usize) -> Series {
+    let corners: Vec<(f64, f64)> =
+        outline(&of_digit(projection, digit)).into_iter().map(|[x, y]| (x, y)).collect();
+    Series::new(format!("region of training samples of digit {digit}"), Style::Region, color, &corners)
+}
+
+/// The first samples of a digit, at most `limit`.
+pub(super) fn points_of(projection: &Projection, digit: usize, color: usize, limit: usize) -> Series {
+    let points = of_digit(projection, digit).into_iter().take(limit);
+    let points: Vec<(f64, f64)> = points.map(|[x, y]| (x, y)).collect();
+    Series::new(format!("digit {digit}"), Style::Points, color, &points)
+}
+
+fn of_digit(projection: &Projection, digit: usize) -> Vec<[f64; 2]> {
+    let own = projection.coordinates.iter().zip(&projection.labels);
+    own.filter(|(_, label)| usize::from(**label) == digit).map(|(at, _)| *at).collect()
 }

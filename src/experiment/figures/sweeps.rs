@@ -8,8 +8,8 @@ mod range;
 mod sweep;
 
 use super::basins::{self, Paper, both_modes};
-use super::deep::{deep, scaled_down, wide};
-use super::{Definition, Drawing, Setting};
+use super::deep::{deep, fig3, scaled_down, wide};
+use super::{Definition, Drawing, Setting, speed};
 use crate::Result;
 use crate::experiment::{Plan, Runs};
 use crate::train::{Config, OptimizerKind, Probe, Schedule, Snapshot};
@@ -21,9 +21,9 @@ pub const FIGURES: &[Definition] = &[
         "A4e",
         "Learning rate: both basins and test accuracy",
         "Paper A, Fig. 4(e)",
-        rate_words,
-        rate_runs,
-        |s, r| draw(s, r, &RATE, Paper::A),
+        compared_words,
+        compared_runs,
+        compared,
     ),
     swept(
         "A4f",
@@ -152,6 +152,30 @@ fn batch_runs(setting: &Setting) -> Result<Vec<Plan>> {
     })
 }
 
+/// The runs of Fig. 3(a–g), whose speed is compared with that of the sweeps.
+const PANELS: [char; 7] = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
+
+/// Fig. 4(e), and the runs beside it that are compared in speed.
+fn compared_runs(setting: &Setting) -> Result<Vec<Plan>> {
+    let mut plans = rate_runs(setting)?;
+    plans.extend(batch_runs(setting)?.into_iter().map(|plan| Plan { after: vec![], ..plan }));
+    for panel in PANELS {
+        plans.push(fig3(setting, panel)?);
+    }
+    Ok(plans)
+}
+
+fn compared(setting: &Setting, runs: &Runs) -> Result<Drawing> {
+    let mut drawing = draw(setting, runs, &RATE, Paper::A)?;
+    let mut all = vec![];
+    for plan in compared_runs(setting)? {
+        let dirs = runs.of(&plan.name)?;
+        all.push((plan.name, dirs));
+    }
+    drawing.claims.push(speed::claim(&all)?);
+    Ok(drawing)
+}
+
 fn dropout_runs(setting: &Setting) -> Result<Vec<Plan>> {
     runs(setting, &DROPOUT, |rate| {
         let mut config = base(setting, dropout_steps(setting));
@@ -185,6 +209,10 @@ fn rate_words(setting: &Setting) -> String {
         list(&rates(setting))
     );
     words(setting, &varied)
+}
+
+fn compared_words(setting: &Setting) -> String {
+    format!("{}; speed is compared over these runs and those of A3a to A3g and A4f", rate_words(setting))
 }
 
 fn batch_words(setting: &Setting) -> String {

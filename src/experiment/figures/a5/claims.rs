@@ -3,7 +3,7 @@
 use super::super::basins::{MODES, in_both_modes};
 use super::super::curves::Estimate;
 use super::super::trends::{Curve, Point, TREND_RULE, Trend, rank_correlation};
-use super::classes::{ByClass, END};
+use super::classes::ByClass;
 use crate::Result;
 use crate::analysis::{Cone, Cones, NoisyCopy};
 use crate::experiment::claims::{Statement, above, all, below, of_seeds, over_seeds};
@@ -43,19 +43,18 @@ pub fn differ(sizes: impl Fn(BnMode) -> Result<ByClass>) -> Result<Claim> {
         text: "The attraction basins of the digits differ significantly.",
         paper: Some("significant differences"),
     };
-    let (verdict, ours) = in_both_modes(|mode| Ok(ratio(&sizes(mode)?.0)))?;
+    let (verdict, ours) = in_both_modes(|mode| Ok(ratio(&sizes(mode)?)))?;
     let reason = "size of the largest basin of a digit over that of the smallest above 1.2 by two standard errors \
                   (noise draws, number of samples, seeds); a digit for which noise itself is taken has no edge within \
                   the amplitudes drawn and is left out";
     Ok(statement.decided(verdict, ours, reason))
 }
 
-fn ratio(sizes: &[Option<Estimate>]) -> Option<(Verdict, String)> {
-    let all = || sizes.iter().enumerate().filter_map(|(class, size)| Some((class, (*size)?)));
-    let there = || all().filter(|(_, size)| size.mean < END);
-    let endless: String = all()
-        .filter(|(_, size)| size.mean >= END)
-        .map(|(class, _)| format!(", digit {class} beyond {END}"))
+fn ratio(sizes: &ByClass) -> Option<(Verdict, String)> {
+    let there = || sizes.within();
+    let endless: String = (0..sizes.values.len())
+        .filter(|&class| sizes.values[class].is_some_and(|size| size.mean >= sizes.end))
+        .map(|class| format!(", digit {class} beyond {}", sizes.end))
         .collect();
     let (most, large) = there().max_by(|a, b| a.1.mean.total_cmp(&b.1.mean))?;
     let (least, small) = there().min_by(|a, b| a.1.mean.total_cmp(&b.1.mean))?;
@@ -73,14 +72,14 @@ fn ratio(sizes: &[Option<Estimate>]) -> Option<(Verdict, String)> {
 
 /// Whether the digits that paper A names stand where it says.
 pub fn stand(statement: &Statement, values: impl Fn(BnMode) -> Result<ByClass>) -> Result<Claim> {
-    let (verdict, ours) = in_both_modes(|mode| Ok(standing(&values(mode)?.0)))?;
+    let (verdict, ours) = in_both_modes(|mode| Ok(standing(&values(mode)?)))?;
     let reason = "0 and 2 above the median of the ten digits and 9 below it, each by two standard errors of its own \
                   value, where it has one (gradients: from two seeds on)";
     Ok(statement.decided(verdict, ours, reason))
 }
 
-fn standing(values: &[Option<Estimate>]) -> Option<(Verdict, String)> {
-    let all_there: Option<Vec<Estimate>> = values.iter().copied().collect();
+fn standing(by_class: &ByClass) -> Option<(Verdict, String)> {
+    let all_there: Option<Vec<Estimate>> = by_class.values.iter().copied().collect();
     let values = all_there.filter(|values| values.len() == 10)?;
     let mut sorted: Vec<f64> = values.iter().map(|value| value.mean).collect();
     sorted.sort_by(f64::total_cmp);
@@ -92,7 +91,7 @@ fn standing(values: &[Option<Estimate>]) -> Option<(Verdict, String)> {
         .collect();
     let told = HIGH.iter().chain(&LOW).map(|&digit| {
         let rank = 1 + values.iter().filter(|other| other.mean > values[digit].mean).count();
-        format!("{digit}: {} (rank {rank} of 10)", values[digit].text(3))
+        format!("{digit}: {} (rank {rank} of 10)", by_class.text(values[digit], 3))
     });
     Some((all(&verdicts), format!("{}, median {median:.3}", told.collect::<Vec<_>>().join(", "))))
 }
@@ -105,10 +104,12 @@ pub fn together(
 ) -> Result<Claim> {
     let (verdict, ours) = in_both_modes(|mode| {
         let (first, second) = (first(mode)?, second(mode)?);
-        let pairs = first.0.iter().zip(&second.0).filter_map(|(a, b)| Some(((*a)?.mean, (*b)?)));
-        Ok(correlated(&pairs.map(|(x, y)| Point { x, y }).collect()))
+        let x = |class: usize| first.within().find(|found| found.0 == class).map(|found| found.1.mean);
+        let pairs = second.within().filter_map(|(class, y)| Some(Point { x: x(class)?, y }));
+        Ok(correlated(&pairs.collect()))
     })?;
-    let reason = "rank correlation over the digits above 0 by two standard errors (1 − r²)/√(digits − 1)";
+    let reason = "rank correlation over the digits above 0 by two standard errors (1 − r²)/√(digits − 1); a digit whose \
+                  basin has no edge within the amplitudes drawn is left out";
     Ok(statement.decided(verdict, ours, reason))
 }
 
@@ -119,7 +120,8 @@ fn correlated(pairs: &Curve) -> Option<(Verdict, String)> {
     let mean = rank_correlation(pairs);
     let error = Some((1.0 - mean * mean) / (pairs.len() as f64 - 1.0).sqrt());
     let correlation = Estimate { mean, error };
-    Some((above(correlation, 0.0), format!("rank correlation {}", correlation.text(2))))
+    let told = format!("rank correlation {} over {} digits", correlation.text(2), pairs.len());
+    Some((above(correlation, 0.0), told))
 }
 
 /// Whether the cones keep apart while the noise is small, and how many copies go over to other classes.
@@ -234,8 +236,8 @@ mod tests {
     use super::*;
     use crate::analysis::View;
 
-    fn exact(values: &[f64]) -> Vec<Option<Estimate>> {
-        values.iter().map(|&mean| Some(Estimate { mean, error: Some(0.01) })).collect()
+    fn exact(values: &[f64]) -> ByClass {
+        ByClass::new(values.iter().map(|&mean| Some(Estimate { mean, error: Some(0.01) })))
     }
 
     #[test]
@@ -248,7 +250,13 @@ mod tests {
         assert_eq!(verdict(&[high, 0.5, high]), None);
         assert_eq!(ratio(&exact(&[0.5, 0.4, 0.6])).map(|found| found.0), Some(Verdict::Held));
         assert_eq!(ratio(&exact(&[0.5, 0.5, 0.5])).map(|found| found.0), Some(Verdict::NotHeld));
-        assert!(ratio(&exact(&[0.5])).is_none() && ratio(&[]).is_none());
+        assert!(ratio(&exact(&[0.5])).is_none() && ratio(&exact(&[])).is_none());
+        // A basin without an edge is above the median, but no number.
+        let endless = |values: &[f64]| ByClass { end: 1.5, ..exact(values) };
+        let found = standing(&endless(&[1.5, 0.5, 0.9, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.1])).unwrap();
+        assert!(found.0 == Verdict::Held && found.1.starts_with("0: beyond 1.5 (rank 1 of 10)"), "{found:?}");
+        let found = ratio(&endless(&[1.5, 0.4, 0.6])).unwrap();
+        assert!(found.1.starts_with("digit 2 0.600") && found.1.ends_with("digit 0 beyond 1.5"), "{found:?}");
         let point = |i: u8| Point { x: f64::from(i), y: Estimate::of(&[f64::from(i * i)]) };
         assert_eq!(correlated(&(0..10).map(point).collect()).map(|found| found.0), Some(Verdict::Held));
         assert!(correlated(&(0..2).map(point).collect()).is_none());

@@ -15,7 +15,12 @@ use crate::store::{Series, Style};
 pub const END: f64 = 1.5;
 
 /// A value for each class that has one.
-pub struct ByClass(pub Vec<Option<Estimate>>);
+pub struct ByClass {
+    /// Class by class.
+    pub values: Vec<Option<Estimate>>,
+    /// A value of this size stands for itself and all that are larger.
+    pub end: f64,
+}
 
 /// The basin of a class in each of several measurements.
 pub fn of(basins: &[Basin], class: usize) -> impl Iterator<Item = &ClassBasin> {
@@ -29,6 +34,22 @@ pub fn first_hidden(rpd: &Rpd) -> Option<&LayerRpd> {
 }
 
 impl ByClass {
+    /// Values of which each stands for itself.
+    pub fn new(values: impl Iterator<Item = Option<Estimate>>) -> ByClass {
+        ByClass { values: values.collect(), end: f64::INFINITY }
+    }
+
+    /// The classes with values, but for those at the end.
+    pub fn within(&self) -> impl Iterator<Item = (usize, Estimate)> {
+        let there = self.values.iter().enumerate().filter_map(|(class, value)| Some((class, (*value)?)));
+        there.filter(|(_, value)| value.mean < self.end)
+    }
+
+    /// A value in words.
+    pub fn text(&self, value: Estimate, digits: usize) -> String {
+        if value.mean < self.end { value.text(digits) } else { format!("beyond {}", self.end) }
+    }
+
     /// Sizes of the sample basins of the deep network, at most [`END`].
     pub fn basins(setting: &Setting, runs: &Runs, mode: BnMode) -> Result<ByClass> {
         let basins: Vec<Basin> = runs.found(NET, &class_basins(setting, mode))?;
@@ -47,7 +68,7 @@ impl ByClass {
             }
             sizes.estimate()
         };
-        Ok(ByClass((0..setting.classes).map(size).collect()))
+        Ok(ByClass { values: (0..setting.classes).map(size).collect(), end: END })
     }
 
     /// RPD gradients of the deep network's first hidden layer.
@@ -58,7 +79,7 @@ impl ByClass {
             let values: Vec<f64> = layers.filter_map(|layer| *layer.class_gradient.get(class)?).collect();
             (!values.is_empty()).then(|| Estimate::of(&values))
         };
-        Ok(ByClass((0..setting.classes).map(gradient).collect()))
+        Ok(ByClass::new((0..setting.classes).map(gradient)))
     }
 
     /// Test accuracies of the linear network.
@@ -71,12 +92,12 @@ impl ByClass {
             let error = Some(accuracy_error(mean, counts.get(class).copied()?));
             (!values.is_empty()).then_some(Estimate { error, ..mean })
         };
-        Ok(ByClass((0..setting.classes).map(accuracy).collect()))
+        Ok(ByClass::new((0..setting.classes).map(accuracy)))
     }
 
     /// The values over the classes, with their errors; none if there is no value.
     pub fn drawn(&self, label: &str, color: usize) -> Option<Series> {
-        let there = || self.0.iter().enumerate().filter_map(|(class, value)| Some((class, (*value)?)));
+        let there = || self.values.iter().enumerate().filter_map(|(class, value)| Some((class, (*value)?)));
         let points: Vec<(f64, f64)> = there().map(|(class, value)| (class as f64, value.mean)).collect();
         let error = Some(there().map(|(_, value)| value.error).collect());
         (!points.is_empty()).then(|| Series { error, ..Series::new(label, Style::Points, color, &points) })
