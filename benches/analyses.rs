@@ -96,15 +96,31 @@ pub fn lmap_curve<B: Backend>(bench: &mut Bench<'_, B>) {
 }
 
 /// Accuracy under noise at 20 amplitudes, 10 trials each, and the basin size that it brackets.
-pub fn basins<B: Backend>(bench: &mut Bench<'_, B>) {
-    let amplitudes: Vec<f64> = (1..=20).map(|i| 0.05 * f64::from(i)).collect();
+pub fn basins<B: Backend>(bench: &mut Bench<'_, B>, samples: usize) {
     for (name, space) in [("basin_sample", Space::Sample), ("basin_weight", Space::Weight)] {
-        let options = Options { space, amplitudes: amplitudes.clone(), trials: 10, ..Options::default() };
-        whole_analysis(bench, (name, 2_000), |(network, net, samples)| {
-            let basin = analysis::basin(net, network, samples, &options, &mut analysis::no_progress)?;
-            Ok(basin.curve.iter().map(|point| point.accuracy).collect())
-        });
+        whole_analysis(bench, (name, samples), |work| basin(work, space));
     }
+}
+
+/// What a probe of everything takes: rank distributions of all layers, both basins, the L-map's pruning curve.
+pub fn full<B: Backend>(bench: &mut Bench<'_, B>) {
+    whole_analysis(bench, ("analysis_full", SAMPLES), |work| {
+        let (network, net, samples) = &*work;
+        analysis::rpd(net, network, samples, &Options::default())?;
+        let curve = analysis::lmap(net, network, samples, &Options::default())?;
+        let mut found: Vec<f64> = curve.layers.iter().map(|layer| layer.accuracy).collect();
+        for space in [Space::Sample, Space::Weight] {
+            found.extend(basin(work, space)?);
+        }
+        Ok(found)
+    });
+}
+
+fn basin<B: Backend>((network, net, samples): &mut Work<'_, B>, space: Space) -> Result<Vec<f64>> {
+    let amplitudes = (1..=20).map(|i| 0.05 * f64::from(i)).collect();
+    let options = Options { space, amplitudes, trials: 10, ..Options::default() };
+    let basin = analysis::basin(net, network, samples, &options, &mut analysis::no_progress)?;
+    Ok(basin.curve.iter().map(|point| point.accuracy).collect())
 }
 
 /// A network and samples that it labelled itself, so that its own accuracy is one.

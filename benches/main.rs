@@ -65,6 +65,10 @@ fn on_cards(criterion: &mut Criterion) -> Result<()> {
         if precision == Precision::F32 {
             of_the_rest(card);
             analyses::ranks_layer(card);
+            analyses::basins(card, 60_000);
+            analyses::full(card);
+            steps::small_net_8seeds(card)?;
+            steps::growth(card);
         }
     }
     Ok(())
@@ -87,7 +91,7 @@ fn of_products<B: Backend>(bench: &mut Bench<'_, B>) {
 fn of_the_rest<B: Backend>(bench: &mut Bench<'_, B>) {
     analyses::rpd_layer(bench);
     analyses::lmap_curve(bench);
-    analyses::basins(bench);
+    analyses::basins(bench, 2_000);
     operations::normals(bench);
     operations::gram(bench);
 }
@@ -105,9 +109,22 @@ impl<'a, B: Backend> Bench<'a, B> {
     /// only if the command line asks for this benchmark. The clock stops when the processor is done.
     fn time<T>(
         &mut self,
+        case: (&str, usize),
+        amount: u64,
+        make: impl Fn(&'a B) -> Result<T>,
+        run: impl FnMut(&'a B, &mut T) -> Result<()>,
+    ) {
+        let wait = |backend: &'a B| backend.download(Part::new(&backend.zeros::<u8>(1)?, 0, 1)).map(drop);
+        self.time_until(case, amount, make, wait, run);
+    }
+
+    /// The same with its own way to `wait` until all work is done.
+    fn time_until<T>(
+        &mut self,
         (group, size): (&str, usize),
         amount: u64,
         make: impl Fn(&'a B) -> Result<T>,
+        wait: impl Fn(&'a B) -> Result<()>,
         mut run: impl FnMut(&'a B, &mut T) -> Result<()>,
     ) {
         let id = match self.device {
@@ -118,14 +135,12 @@ impl<'a, B: Backend> Bench<'a, B> {
         let mut group = self.criterion.benchmark_group(group);
         group.throughput(Throughput::Elements(amount));
         group.bench_function(id, |bencher| {
-            let gate = backend.zeros::<u8>(1).unwrap();
-            let wait = || backend.download(Part::new(&gate, 0, 1)).unwrap();
             let work = made.get_or_insert_with(|| make(backend).unwrap());
             bencher.iter_custom(|calls| {
-                wait();
+                wait(backend).unwrap();
                 let start = Instant::now();
                 (0..calls).for_each(|_| run(backend, black_box(work)).unwrap());
-                wait();
+                wait(backend).unwrap();
                 start.elapsed()
             });
         });

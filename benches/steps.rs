@@ -2,7 +2,9 @@
 
 use crate::Bench;
 use crate::inputs::{deep_spec, network, normalised_spec, plain_spec, split};
-use netdyn::backend::{Activation, Backend, LossKind, Optimizer, Rows, Update};
+use netdyn::Result;
+use netdyn::backend::cuda::Cuda;
+use netdyn::backend::{Activation, Backend, LossKind, Optimizer, Part, Precision, Rows, Update};
 use netdyn::model::{Net, Samples, Spec, Trainer};
 
 const BETAS: [f64; 2] = [0.9, 0.999];
@@ -35,6 +37,58 @@ pub fn shallow<B: Backend>(bench: &mut Bench<'_, B>) {
 pub fn small_net<B: Backend>(bench: &mut Bench<'_, B>) {
     let spec = plain_spec(vec![784, 200, 200, 10], Activation::Relu);
     step(bench, ("small_net", 200), spec, LossKind::Mse, ADAMW);
+}
+
+/// Seeds of the small network that are trained at once.
+const SEEDS: usize = 8;
+
+/// A step of each of eight small networks, each on a stream of its own, as `reproduce --jobs 8` has them.
+pub fn small_net_8seeds(bench: &mut Bench<'_, Cuda>) -> Result<()> {
+    let cards = (0..SEEDS).map(|_| Cuda::open(0, Precision::F32)).collect::<Result<Vec<Cuda>>>()?;
+    let spec = plain_spec(vec![784, 200, 200, 10], Activation::Relu);
+    let case = ("small_net_8seeds", 200);
+    let make = |_| {
+        let trainer = |card| -> Result<_> {
+            let samples = Samples::new(card, &split(case.1))?;
+            let net = Net::<_, f32>::new(card, &network(spec.clone(), 1.0))?;
+            Ok((Trainer::new(net, LossKind::Mse, ADAMW, 0, case.1)?, samples))
+        };
+        cards.iter().map(trainer).collect::<Result<Vec<_>>>()
+    };
+    let wait = |_: &Cuda| {
+        for card in &cards {
+            card.download(Part::new(&card.zeros::<u8>(1)?, 0, 1))?;
+        }
+        Ok(())
+    };
+    bench.time_until(case, SEEDS as u64 * flops(&spec, case.1), make, wait, |_, trainers| {
+        trainers.iter_mut().try_for_each(|(trainer, samples)| trainer.step(samples, Rows::From(0), case.1))
+    });
+    Ok(())
+}
+
+/// How a step grows with width, with depth and with the batch, the others as in the papers' deep network.
+pub fn growth<B: Backend>(bench: &mut Bench<'_, B>) {
+    for width in [128, 256, 512, 1024, 2048] {
+        grown(bench, ("step_width", width), normalised_spec(width, 8), 60_000);
+    }
+    for depth in [3, 10, 23, 50, 100] {
+        grown(bench, ("step_depth", depth), normalised_spec(512, depth - 2), 60_000);
+    }
+    for batch in [1_000, 6_000, 60_000, 600_000] {
+        grown(bench, ("step_batch", batch), deep_spec(), batch);
+    }
+}
+
+fn grown<B: Backend>(bench: &mut Bench<'_, B>, case: (&str, usize), spec: Spec, batch: usize) {
+    let make = |backend| {
+        let samples = Samples::new(backend, &split(batch))?;
+        let net = Net::<_, f32>::new(backend, &network(spec.clone(), 1.0))?;
+        Ok((Trainer::new(net, LossKind::CrossEntropy, ADAM, 0, batch)?, samples))
+    };
+    bench.time(case, flops(&spec, batch), make, |_, (trainer, samples)| {
+        trainer.step(samples, Rows::From(0), batch)
+    });
 }
 
 /// The check is the loss of the first three steps.

@@ -81,9 +81,34 @@ WORKLOADS = {
     "ranks_layer": (
         "ranks_layer/cuda/60000", "ranks_layer/60000", only("torch_sort", "torch_sort"), dict(bytes=8 * CELLS),
     ),
-    "basin_sample": ("basin_sample/cuda/2000", "basin_sample/2000", only("torch_eager", "torch_eager"), {}),
-    "basin_weight": ("basin_weight/cuda/2000", "basin_weight/2000", only("torch_eager", "torch_eager"), {}),
+    "small_net_8seeds": ("small_net_8seeds/cuda/200", "small_net_8seeds/200", [EAGER, GRAPH], {}),
+    "basin_sample": ("basin_sample/cuda/60000", "basin_sample/60000", only("torch_eager", "torch_eager"), {}),
+    "basin_weight": ("basin_weight/cuda/60000", "basin_weight/60000", only("torch_eager", "torch_eager"), {}),
+    "analysis_full": ("analysis_full/cuda/60000", "analysis_full/60000", only("torch_eager", "torch_eager"), {}),
 }
+
+
+def growth():
+    """Steps of f32 over width, depth and batch, each against its own limit: nothing may grow faster than that."""
+    for group, values in [
+        ("step_width", [128, 256, 512, 1024, 2048]),
+        ("step_depth", [3, 10, 23, 50, 100]),
+        ("step_batch", [1_000, 6_000, 60_000, 600_000]),
+    ]:
+        for value in values:
+            width, hidden, batch = 512, 8, 60_000
+            if group == "step_width":
+                width = value
+            elif group == "step_depth":
+                hidden = value - 2
+            else:
+                batch = value
+            first = batch * 784 * width
+            products = first + batch * ((hidden - 1) * width * width + 10 * width)
+            yield f"{group}_{value}", (f"{group}/cuda/{value}", None, [], dict(halves=step(products, first, 3)))
+
+
+WORKLOADS |= growth()
 
 
 def run(bench, card, out, args, versions, remarks):

@@ -4,9 +4,6 @@ from collections import Counter
 
 from .figures import WORKLOADS
 
-NOT_TIMED = ["small_net_8seeds", "analysis_full"]
-"""Workloads of the evidence's format that no bench does yet."""
-
 
 def failed(evidence):
     """Whether a test failed, a sanitizer found something, or one gave no answer."""
@@ -59,7 +56,7 @@ def of_sanitizers(tools):
 
 def of_figures(figures):
     timed = {figure["workload"] for figure in figures}
-    missing = [name for name in [*WORKLOADS, *NOT_TIMED] if name not in timed]
+    missing = [name for name in WORKLOADS if name not in timed]
     rest = f"Not timed: {', '.join(missing)}. The peer `cub` is not timed." if missing else ""
     if not figures:
         return f"## Times\n\nNone. {rest}"

@@ -145,7 +145,13 @@ def lmap_curve(setting, count=60_000):
 
     Labels are the network's own predictions, so that the unpruned accuracy is one.
     """
-    net, x = deep_network().to(setting.device), samples(count)[0].to(setting.device)
+    curve = lmap_of(deep_network().to(setting.device), samples(count)[0].to(setting.device))
+    with torch.no_grad():
+        yield dict(peer="torch_eager", check=curve()) | setting.clock(curve)
+
+
+def lmap_of(net, x):
+    """What computes that curve."""
 
     def curve():
         right = [0] * (len(DEEP) - 1)
@@ -160,49 +166,94 @@ def lmap_curve(setting, count=60_000):
                     else:
                         h = module(h)
                 right[hidden] += int((h.argmax(1) == labels).sum())
-        return [n / count for n in right]
+        return [n / len(x) for n in right][:-1]  # the last leaves nothing out
 
-    with torch.no_grad():
-        check = curve()[:-1]  # the last leaves nothing out
-        yield dict(peer="torch_eager", check=check) | setting.clock(curve)
+    return curve
 
 
 def basin_sample(setting, count=2_000):
     """Accuracy under pixel noise at every amplitude, ten fresh draws each, and the basin size; labels are the clean
     predictions."""
     net, x = deep_network().to(setting.device), samples(count)[0].to(setting.device)
-    yield from basin(setting, net, x, lambda amplitude: net(x + amplitude * torch.randn_like(x)))
+    yield from statistical(setting, basin_of(net, x, noisy_samples))
 
 
 def basin_weight(setting, count=2_000):
     """The same under weight noise, in units of each matrix's standard deviation."""
     net, x = deep_network().to(setting.device), samples(count)[0].to(setting.device)
-
-    def shaken(amplitude):
-        noisy = copy.deepcopy(net)
-        for module in noisy:
-            if isinstance(module, nn.Linear):
-                unit = module.weight.std(correction=0)
-                module.weight += amplitude * unit * torch.randn_like(module.weight)
-        return noisy(x)
-
-    yield from basin(setting, net, x, shaken)
+    yield from statistical(setting, basin_of(net, x, noisy_weights))
 
 
-def basin(setting, net, x, noisy):
-    """All amplitudes and trials are run, nothing is extrapolated. The noise is PyTorch's own, so the check is
-    statistical: the curve agrees within its standard error, not to rounding."""
+def noisy_samples(net, x, amplitude):
+    """Logits under pixel noise."""
+    return net(x + amplitude * torch.randn_like(x))
+
+
+def noisy_weights(net, x, amplitude):
+    """Logits under weight noise."""
+    noisy = copy.deepcopy(net)
+    for module in noisy:
+        if isinstance(module, nn.Linear):
+            unit = module.weight.std(correction=0)
+            module.weight += amplitude * unit * torch.randn_like(module.weight)
+    return noisy(x)
+
+
+def basin_of(net, x, noisy):
+    """What computes a curve and its basin's size: all amplitudes and trials are run, nothing is extrapolated."""
 
     def curve():
         labels = net(x).argmax(1)
 
         def trials(amplitude):
-            return [float((noisy(amplitude).argmax(1) == labels).float().mean()) for _ in range(TRIALS)]
+            return [float((noisy(net, x, amplitude).argmax(1) == labels).float().mean()) for _ in range(TRIALS)]
 
         measured = [(0.0, [1.0] * TRIALS)] + [(amplitude, trials(amplitude)) for amplitude in AMPLITUDES]
         bisect(measured, trials)
         return [float(np.mean(rates)) for _, rates in measured[1:]]
 
+    return curve
+
+
+def full(setting, count=60_000):
+    """A probe of everything: rank distributions of all layers, L-map pruning, both basins."""
+    net, x = deep_network().to(setting.device), samples(count)[0].to(setting.device)
+    parts = [lmap_of(net, x), basin_of(net, x, noisy_samples), basin_of(net, x, noisy_weights)]
+
+    def everything():
+        ranks_of(net, x)
+        return [accuracy for part in parts for accuracy in part()]
+
+    yield from statistical(setting, everything)
+
+
+def ranks_of(net, x):
+    """Densities of the ranks of all hidden layers, by predicted class: sorted, mirrored by the sign of the linear map."""
+    fields, linears = [], [module for module in net if isinstance(module, nn.Linear)]
+    norms = [module for module in net if isinstance(module, nn.BatchNorm1d)]
+    h = x
+    for module in net:
+        if isinstance(module, nn.ReLU):
+            fields.append(h)
+        h = module(h)
+    labels = h.argmax(1)
+    count = torch.bincount(labels, minlength=CLASSES)[:, None].double()
+    bins = (2 * torch.arange(len(x), device=x.device) + 1) * BINS // (2 * len(x))
+    densities, matrix = [], linears[-1].weight
+    for field, linear, norm in zip(reversed(fields), reversed(linears[:-1]), reversed(norms)):
+        density = torch.zeros(CLASSES, BINS, dtype=torch.float64, device=x.device)
+        for columns in torch.arange(field.shape[1], device=x.device).split(COLUMNS):
+            of_class = labels[torch.sort(field[:, columns], dim=0, descending=True).indices]
+            mirrored = (matrix[:, columns] < 0).T.gather(1, of_class.T).T
+            cell = of_class * BINS + torch.where(mirrored, BINS - 1 - bins[:, None], bins[:, None])
+            density += torch.bincount(cell.flatten(), minlength=CLASSES * BINS).view(CLASSES, BINS)
+        densities.append(density * BINS / count / field.shape[1])
+        matrix = (matrix * norm.weight / (norm.running_var + norm.eps).sqrt()) @ linear.weight
+    return densities
+
+
+def statistical(setting, curve):
+    """The noise is PyTorch's own, so the check agrees within its standard error, not to rounding."""
     torch.manual_seed(0)
     with torch.no_grad():
         check = curve()

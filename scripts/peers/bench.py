@@ -42,7 +42,8 @@ STEPS = {
         steps_per_call=200,
     ),
 }
-for name in STEPS.keys() - {"small_net/200"}:
+STEPS["small_net_8seeds/200"] = partial(STEPS["small_net/200"], seeds=8, steps_per_call=20)
+for name in STEPS.keys() - {"small_net/200", "small_net_8seeds/200"}:
     STEPS[name] = partial(STEPS[name], loss="cross_entropy", optimizer="adam")
 ANALYSES = {
     "gemm/60000": analyses.gemm,
@@ -50,10 +51,16 @@ ANALYSES = {
     "gemm_dw/60000": analyses.gemm_dw,
     "forward/60000": analyses.forward,
     "rpd_layer/60000": analyses.rpd_layer,
-    "ranks_layer/60000": analyses.ranks_layer,
     "lmap_curve/60000": analyses.lmap_curve,
     "basin_sample/2000": analyses.basin_sample,
     "basin_weight/2000": analyses.basin_weight,
+}
+# For cards alone.
+LARGE = {
+    "ranks_layer/60000": analyses.ranks_layer,
+    "basin_sample/60000": partial(analyses.basin_sample, count=60_000),
+    "basin_weight/60000": partial(analyses.basin_weight, count=60_000),
+    "analysis_full/60000": analyses.full,
 }
 
 
@@ -87,7 +94,7 @@ def main():
             variants = args.variants.split(",") if case in STEPS else ["eager"]
             for variant in variants:
                 setting = Setting(args.device, clock, variant, matmul)
-                run = STEPS.get(case) or ANALYSES[case]
+                run = (STEPS | ANALYSES | LARGE)[case]
                 for result in run(setting):
                     result = dict(case=case, matmul=matmul) | result
                     print(json.dumps(result), flush=True)
@@ -98,9 +105,10 @@ def main():
 
 
 def arguments():
-    known = [*STEPS, *ANALYSES]
+    usual = [*STEPS, *ANALYSES]
+    known = [*usual, *LARGE]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cases", default=",".join(known), help="default: %(default)s")
+    parser.add_argument("--cases", default=",".join(usual), help="default: %(default)s")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     variants = f"of the training steps: {', '.join(VARIANTS)}, each also with +fused for the fused optimiser"

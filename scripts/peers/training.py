@@ -1,6 +1,7 @@
 """One training step, as a PyTorch user would write it and in PyTorch's faster ways."""
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from inputs import CLASSES, network, samples
@@ -8,21 +9,22 @@ from inputs import CLASSES, network, samples
 LEARNING_RATE = 1e-3
 
 
-def step_case(setting, widths, activation, batch_norm, batch, loss, optimizer, steps_per_call=1):
-    """Times steps on one fixed batch; the check is the loss of the first three."""
+def step_case(setting, widths, activation, batch_norm, batch, loss, optimizer, steps_per_call=1, seeds=1):
+    """Times steps on one fixed batch, of so many networks in turn; the check is the loss of the first three."""
     x, labels = (t.to(setting.device) for t in samples(batch))
     targets = F.one_hot(labels, CLASSES).float() if loss == "mse" else labels
-    net = network(widths, activation, batch_norm).to(setting.device).train()
+    nets = [network(widths, activation, batch_norm).to(setting.device).train() for _ in range(seeds)]
     objective = dict(mse=F.mse_loss, cross_entropy=F.cross_entropy)[loss]
-    update = make_optimizer(setting, optimizer, net)
+    update = make_optimizer(setting, optimizer, nn.ModuleList(nets))
 
     def value():
         # On a card PyTorch's bf16 is a matter of autocast; on the CPU, of the matmul precision.
         bf16 = setting.device == "cuda" and setting.matmul == "bf16"
         with torch.autocast("cuda", torch.bfloat16, enabled=bf16, cache_enabled=False):
-            return objective(net(x), targets)
+            losses = [objective(net(x), targets) for net in nets]
+            return losses[0] if seeds == 1 else torch.stack(losses).sum()
 
-    losses = first_losses(value, update)
+    losses = [loss / seeds for loss in first_losses(value, update)]
     reference = None
     if setting.device == "cuda":
         wide = network(widths, activation, batch_norm).to(setting.device, torch.float64).train()
@@ -35,7 +37,7 @@ def step_case(setting, widths, activation, batch_norm, batch, loss, optimizer, s
     timing = setting.clock(lambda: [step() for _ in range(steps_per_call)], steps_per_call)
     multiply_adds = sum(n * m for n, m in zip(widths, widths[1:]))
     # Forward, weight gradient and input gradient; the last is not needed for the first layer.
-    flops = batch * (6 * multiply_adds - 2 * widths[0] * widths[1])
+    flops = seeds * batch * (6 * multiply_adds - 2 * widths[0] * widths[1])
     checked = dict(check=losses, reference=reference)
     yield dict(peer=f"torch_{setting.variant}", gflops=flops / timing["min"] * 1e-9) | checked | timing
 

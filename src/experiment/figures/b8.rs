@@ -195,7 +195,7 @@ impl Overlaps {
             for (at, (step, shares)) in self.at.into_iter().zip(self.steps.into_iter().zip(&self.shares)) {
                 let overlap =
                     shares[m].first().map_or(String::new(), |share| format!(": {:.0} %", 100.0 * share));
-                let caption = format!("{prefix}{} mode, step {step}{overlap}", mode.name());
+                let caption = format!("{prefix}{}, step {step}{overlap}", mode.name());
                 planes.extend(self.view.plane(dir, at, mode, (caption, colors))?);
             }
         }
@@ -271,7 +271,7 @@ fn regions(setting: &Setting, runs: &Runs) -> Result<Drawing> {
     }
     let mut planes = vec![];
     for ((panel, overlaps), dirs) in found.iter().zip(&quiet) {
-        planes.extend(overlaps.planes(&dirs[0], &format!("A3{panel}, "), &[5, 6, 8])?);
+        planes.extend(overlaps.planes(&dirs[0], &format!("A3{panel} "), &[5, 6, 8])?);
     }
     Ok(Drawing {
         caption: "Share of test samples (digits 0, 2, 5) whose nearest training sample in the plane of the output layer has \
