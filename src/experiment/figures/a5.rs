@@ -196,8 +196,8 @@ fn separability(setting: &Setting, runs: &Runs) -> Result<Drawing> {
     .collect();
     Ok(Drawing {
         caption: "Left: test accuracy of a linear network for each digit, the measure of linear separability. Right: \
-                  noise amplitude at which the deep ReLU network keeps half of the digit’s training samples (1.5: that \
-                  or more). If separable digits have large basins, both sets of points go up and down together."
+                  noise amplitude at which the deep ReLU network keeps half of the digit’s training samples (1.5: no edge \
+                  up to there). If separable digits have large basins, both sets of points go up and down together."
             .into(),
         scaled_down: scaled_down(setting, DRAWS),
         y_right: Some(Axis::linear("basin size σ")),

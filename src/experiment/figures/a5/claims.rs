@@ -54,7 +54,7 @@ fn ratio(sizes: &ByClass) -> Option<(Verdict, String)> {
     let there = || sizes.within();
     let endless: String = (0..sizes.values.len())
         .filter(|&class| sizes.values[class].is_some_and(|size| size.mean >= sizes.end))
-        .map(|class| format!(", digit {class} beyond {}", sizes.end))
+        .map(|class| format!(", digit {class} without an edge up to {}", sizes.end))
         .collect();
     let (most, large) = there().max_by(|a, b| a.1.mean.total_cmp(&b.1.mean))?;
     let (least, small) = there().min_by(|a, b| a.1.mean.total_cmp(&b.1.mean))?;
@@ -254,9 +254,15 @@ mod tests {
         // A basin without an edge is above the median, but no number.
         let endless = |values: &[f64]| ByClass { end: 1.5, ..exact(values) };
         let found = standing(&endless(&[1.5, 0.5, 0.9, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.1])).unwrap();
-        assert!(found.0 == Verdict::Held && found.1.starts_with("0: beyond 1.5 (rank 1 of 10)"), "{found:?}");
+        assert!(
+            found.0 == Verdict::Held && found.1.starts_with("0: no edge up to 1.5 (rank 1 of 10)"),
+            "{found:?}"
+        );
         let found = ratio(&endless(&[1.5, 0.4, 0.6])).unwrap();
-        assert!(found.1.starts_with("digit 2 0.600") && found.1.ends_with("digit 0 beyond 1.5"), "{found:?}");
+        assert!(
+            found.1.starts_with("digit 2 0.600") && found.1.ends_with("digit 0 without an edge up to 1.5"),
+            "{found:?}"
+        );
         let point = |i: u8| Point { x: f64::from(i), y: Estimate::of(&[f64::from(i * i)]) };
         assert_eq!(correlated(&(0..10).map(point).collect()).map(|found| found.0), Some(Verdict::Held));
         assert!(correlated(&(0..2).map(point).collect()).is_none());

@@ -18,7 +18,7 @@ pub const END: f64 = 1.5;
 pub struct ByClass {
     /// Class by class.
     pub values: Vec<Option<Estimate>>,
-    /// A value of this size stands for itself and all that are larger.
+    /// A value of this size is none: up to it no edge was found, in one repetition at least.
     pub end: f64,
 }
 
@@ -34,7 +34,7 @@ pub fn first_hidden(rpd: &Rpd) -> Option<&LayerRpd> {
 }
 
 impl ByClass {
-    /// Values of which each stands for itself.
+    /// Values that have no end.
     pub fn new(values: impl Iterator<Item = Option<Estimate>>) -> ByClass {
         ByClass { values: values.collect(), end: f64::INFINITY }
     }
@@ -47,10 +47,10 @@ impl ByClass {
 
     /// A value in words.
     pub fn text(&self, value: Estimate, digits: usize) -> String {
-        if value.mean < self.end { value.text(digits) } else { format!("beyond {}", self.end) }
+        if value.mean < self.end { value.text(digits) } else { format!("no edge up to {}", self.end) }
     }
 
-    /// Sizes of the sample basins of the deep network, at most [`END`].
+    /// Sizes of the sample basins of the deep network, up to [`END`].
     pub fn basins(setting: &Setting, runs: &Runs, mode: BnMode) -> Result<ByClass> {
         let basins: Vec<Basin> = runs.found(NET, &class_basins(setting, mode))?;
         let labels = runs.train.labels.iter().take(samples(setting));
@@ -59,12 +59,11 @@ impl ByClass {
         let size = |class: usize| {
             let mut sizes = Sizes::default();
             for found in of(&basins, class) {
-                let curve = found.curve.as_deref().unwrap_or_default();
-                match found.size {
-                    // Where noise itself is taken for this class, its accuracy does not fall.
-                    Some(size) if size >= END => sizes.add(Some(END), &[], counts[class]),
-                    size => sizes.add(size, curve, counts[class]),
+                // Where noise itself is taken for this class, its accuracy does not fall; a mean would need an edge.
+                if found.size.is_some_and(|size| size >= END) {
+                    return Some(Estimate { mean: END, error: Some(0.0) });
                 }
+                sizes.add(found.size, found.curve.as_deref().unwrap_or_default(), counts[class]);
             }
             sizes.estimate()
         };
