@@ -9,7 +9,7 @@ use crate::data::{Source, Split, Which, folder};
 use crate::experiment::train;
 use crate::model::Layout;
 use crate::store::{Manifest, Metrics, RunDir};
-use crate::train::{Config, Control, Data, check_memory, flops, measured_speed, memory};
+use crate::train::{Config, Control, Data, check_memory, disk, flops, measured_speed, memory};
 use crate::{Error, Result};
 use clap::Args;
 use std::fs;
@@ -222,14 +222,12 @@ fn plan(config: &Config, samples: usize, done: u64, choice: Choice) -> Result<St
     let share = left as f64 / (steps.max(1)) as f64;
     // Half again for passes over memory and probes.
     let seconds = 1.5 * share * flops(config, samples) / measured_speed(choice);
-    let word = if config.train.precision == "f64" { 8.0 } else { 4.0 };
-    let disk = (config.checkpoint.keep + 1) as f64 * 3.0 * word * parameters as f64;
     let kind = if choice.memory()?.is_some() { "GPU memory" } else { "memory" };
     Ok(format!(
         "{}: {parameters} parameters, {left} of {steps} steps to do, about {:.0} MB of {kind}, {:.1} MB on disk, {}",
         config.spec().shape(),
         (memory(config, samples) / 1e6).max(1.0),
-        disk / 1e6,
+        disk(config) / 1e6,
         humantime::format_duration(Duration::from_secs(seconds.max(1.0) as u64)),
     ))
 }

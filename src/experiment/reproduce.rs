@@ -7,7 +7,7 @@ use super::{Plan, Request, Runs, Scale};
 use crate::backend::Choice;
 use crate::data::{self, Progress, Source, Split, Which};
 use crate::store::{Figure, Provenance, read_all};
-use crate::train::{Config, Control, Data, check_memory, flops, memory, now};
+use crate::train::{Config, Control, Data, check_memory, disk, flops, memory, now};
 use crate::{Error, Result};
 use std::path::Path;
 
@@ -167,7 +167,7 @@ fn repetitions(plan: &Plan, request: &Request) -> Vec<Config> {
 
 /// One line on all that is to be done.
 fn summary(choice: Choice, plans: &[Plan], request: &Request) -> Result<String> {
-    let (mut left, mut work, mut peak, mut disk) = (0, 0.0, 0.0f64, 0.0);
+    let (mut left, mut work, mut peak, mut stored) = (0, 0.0, 0.0f64, 0.0);
     for plan in plans {
         for config in repetitions(plan, request) {
             if is_done(&folder(&request.out, &plan.name, &config))? {
@@ -177,7 +177,7 @@ fn summary(choice: Choice, plans: &[Plan], request: &Request) -> Result<String> 
             left += 1;
             work += flops(&config, samples);
             peak = peak.max(memory(&config, samples));
-            disk += 12.0 * config.spec().widths.windows(2).map(|w| (w[0] * w[1]) as f64).sum::<f64>();
+            stored += disk(&config);
         }
     }
     let speed = crate::train::measured_speed(choice);
@@ -187,7 +187,7 @@ fn summary(choice: Choice, plans: &[Plan], request: &Request) -> Result<String> 
         plans.len() as u64 * request.seeds,
         work / 1e12,
         (peak / 1e9).max(0.1),
-        disk / 1e9,
+        stored / 1e9,
         duration(WITH_PROBES * work / speed),
     ))
 }

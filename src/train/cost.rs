@@ -1,7 +1,8 @@
-//! What a run will take: operations, memory, and how fast a processor multiplies.
+//! What a run will take: operations, memory, disk, and how fast a processor multiplies.
 
-use super::Config;
+use super::{Config, Probe};
 use crate::backend::{Backend, Choice, Field, Input, Job, Linear, Part, PartMut, with};
+use crate::model::Layout;
 use crate::{Error, Result};
 use std::time::Instant;
 
@@ -16,12 +17,28 @@ pub fn flops(config: &Config, samples: usize) -> f64 {
     config.steps() as f64 * batch as f64 * per_sample
 }
 
+/// Bytes a run (resolved) leaves on disk, about: checkpoints with two moments of every parameter, snapshots, and the
+/// rank distributions of every probe as JSON. What is measured afterwards comes on top.
+pub fn disk(config: &Config) -> f64 {
+    let parameters = word(config) * Layout::of(&config.spec()).params as f64;
+    let stored = 3 * (config.checkpoint.keep + 1) + config.checkpoint.snapshots.len();
+    let widths = &config.model.widths;
+    let (layers, classes) = (widths.len() - 2, widths[widths.len() - 1]);
+    let modes = if config.model.bn { 2 } else { 1 };
+    let ranked = if config.probe.what.contains(&Probe::Rpd) { config.probed().len() * modes } else { 0 };
+    let numbers = ranked * layers * (1 + classes) * config.probe.bins;
+    stored as f64 * parameters + NUMBER * numbers as f64
+}
+
+/// Bytes of a number in the JSON of rank distributions, with what stands around it.
+const NUMBER: f64 = 32.0;
+
 /// Bytes a run (resolved) holds at its peak: data, parameters, fields of a batch, and a full pass of the probes.
 pub fn memory(config: &Config, samples: usize) -> f64 {
     let used = used(config, samples);
     let batch = if config.train.batch == 0 { used } else { config.train.batch };
     let widths = &config.model.widths;
-    let word = if config.train.precision == "f64" { 8.0 } else { 4.0 };
+    let word = word(config);
     let weights: f64 = widths.windows(2).map(|w| (w[0] * w[1]) as f64).sum();
     let fields: f64 = widths[1..].iter().map(|n| *n as f64).sum();
     let widest = widths[1..].iter().max().map_or(0.0, |n| *n as f64);
@@ -61,6 +78,11 @@ fn installed_memory() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
     line.split_whitespace().nth(1)?.parse::<f64>().ok().map(|kib| 1024.0 * kib)
+}
+
+/// Bytes of a number in memory.
+fn word(config: &Config) -> f64 {
+    if config.train.precision == "f64" { 8.0 } else { 4.0 }
 }
 
 fn used(config: &Config, samples: usize) -> usize {
