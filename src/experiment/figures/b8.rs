@@ -106,7 +106,7 @@ fn draw<const PANEL: char>(setting: &Setting, runs: &Runs) -> Result<Drawing> {
     claims.extend(grokking::once_learnt(&[dirs], vec![inside(PANEL, &overlaps)])?);
     Ok(Drawing {
         caption: "Accuracy with the papers' statistics in batch norm (thick) and with the others (thin). The network groks \
-                  if the thick test curve lingers at chance after the thick training curve has risen. Below: test samples \
+                  if the thick test curve lingers at chance after the thick training curve has risen. Below, for the first seed: test samples \
                   of digits 0 and 5 in the plane of the output layer, each plane to its own scale; shaded, where 95 % of \
                   the training samples lie."
             .into(),
@@ -276,7 +276,7 @@ fn regions(setting: &Setting, runs: &Runs) -> Result<Drawing> {
     Ok(Drawing {
         caption: "Share of test samples (digits 0, 2, 5) whose nearest training sample in the plane of the output layer has \
                   their digit: one third by chance, one where the regions coincide. Thick: running statistics, thin: those \
-                  of the set itself. A3d, said to grok, for comparison (dashed). Below: the planes themselves, each to its \
+                  of the set itself. A3d, said to grok, for comparison (dashed). Below: the planes themselves for the first seed, each to its \
                   own scale, with this share; shaded, where 95 % of the training samples lie."
             .into(),
         scaled_down: scaled_down_by(setting, narrower('d')),
