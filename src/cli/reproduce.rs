@@ -34,7 +34,7 @@ pub struct Reproduce {
     /// Folder of runs, figures and report.
     #[arg(long, value_name = "DIR", default_value = "out")]
     out: PathBuf,
-    /// Runs at a time; they share the threads and the memory. Small networks are done sooner this way.
+    /// Runs at a time; they share the threads and the memory. Small batches are done sooner this way, large ones are not.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     jobs: u64,
     /// Stop after this time with the state saved (exit code 75), for example 2h30m.
