@@ -30,21 +30,8 @@ struct Place {
 template <int M16>
 constexpr unsigned EPILOGUE_FLOATS = (2 * TILE / (16 * M16) + 1) * TILE;
 
-// The operands' inverse scales in two factors of about the same size: with one alone, what is multiplied first could
-// overflow or vanish although the result does not.
-struct Alpha {
-    float first, second;
-
-    __device__ __forceinline__ explicit Alpha(const Matmul& a) {
-        const double product =
-            double(a.a.inv_scale ? *a.a.inv_scale : 1.0f) * double(a.b.inv_scale ? *a.b.inv_scale : 1.0f);
-        const int exponent = int(uint64_t(__double_as_longlong(product)) >> 52 & 2047) - 1023;
-        const int half = max(-126, min(126, exponent / 2));
-        first = float(product * __longlong_as_double(int64_t(1023 - half) << 52));
-        second = __uint_as_float(unsigned(127 + half) << 23);
-    }
-    __device__ __forceinline__ float of(float sum) const { return sum * first * second; }
-};
+// What is left to multiply a sum by: what the operands' elements were given without.
+__device__ __forceinline__ float scale_of(const Matmul& a) { return a.a.scale * a.b.scale; }
 
 // The lane's two neighbouring elements of a row, those that exist.
 __device__ __forceinline__ void store_pair(const Matmul& a, float* row, unsigned column, bool aligned, float x,
@@ -138,11 +125,11 @@ __device__ __forceinline__ void tile_moments(const float (&z)[64], const Matmul&
     Barrier::sync();   // the next tile's sums must not come before these are read
 }
 
-// out = alpha sum + bias, and the moments of its columns.
+// out = scale sum + bias, and the moments of its columns.
 template <int M16, int N8, class Barrier>
 __device__ __forceinline__ void finish_forward(float (&sum)[64], const Matmul& a, float* shared,
                                                const Place<M16, N8>& at) {
-    const Alpha alpha(a);
+    const float scale = scale_of(a);
     const bool aligned = pairs_aligned(a);
 #pragma unroll
     for (int j = 0; j < N8; ++j) {
@@ -153,8 +140,8 @@ __device__ __forceinline__ void finish_forward(float (&sum)[64], const Matmul& a
         for (int i = 0; i < 2 * M16; ++i) {
             float& x = sum[((i / 2) * N8 + j) * 4 + i % 2 * 2];
             float& y = sum[((i / 2) * N8 + j) * 4 + i % 2 * 2 + 1];
-            x = alpha.of(x) + bias0;
-            y = alpha.of(y) + bias1;
+            x = scale * x + bias0;
+            y = scale * y + bias1;
             const unsigned row = at.row + 8 * i;
             if (row < a.m) store_pair(a, a.out + size_t(row) * a.ldo, column, aligned, x, y);
         }
@@ -162,7 +149,7 @@ __device__ __forceinline__ void finish_forward(float (&sum)[64], const Matmul& a
     if (a.first) tile_moments<M16, N8, Barrier>(sum, a, shared, at);
 }
 
-// g = alpha sum f'(h) dropout of the layer below, for one element; `standard` becomes its x-hat.
+// g = scale sum f'(h) dropout of the layer below, for one element; `standard` becomes its x-hat.
 __device__ __forceinline__ float through_activation(const Matmul& a, float g, size_t row, unsigned column,
                                                     float& standard) {
     standard = 0.0f;
@@ -181,7 +168,7 @@ __device__ __forceinline__ float through_activation(const Matmul& a, float g, si
 template <int M16, int N8, class Barrier>
 __device__ __forceinline__ void finish_below(float (&sum)[64], const Matmul& a, float* shared,
                                              const Place<M16, N8>& at) {
-    const Alpha alpha(a);
+    const float scale = scale_of(a);
     const bool aligned = pairs_aligned(a);
     float *partial = shared, *partial_standard = partial + Place<M16, N8>::BELOW_EACH_OTHER * TILE;
     const unsigned lane = at.thread % WARP;
@@ -197,7 +184,7 @@ __device__ __forceinline__ void finish_below(float (&sum)[64], const Matmul& a, 
             for (int c = 0; c < 2; ++c) {
                 if (row >= a.m || column + c >= a.n) continue;
                 float standard;
-                g[c] = alpha.of(sum[(i / 2) * N8 * 4 + i % 2 * 2 + c]);
+                g[c] = scale * sum[(i / 2) * N8 * 4 + i % 2 * 2 + c];
                 g[c] = through_activation(a, g[c], row, column + c, standard);
                 v[c] += g[c];
                 v[2 + c] = fmaf(g[c], standard, v[2 + c]);
@@ -225,11 +212,11 @@ __device__ __forceinline__ void finish_below(float (&sum)[64], const Matmul& a, 
     Barrier::sync();   // the next tile's sums must not come before these are read
 }
 
-// out[split] = alpha sum.
+// out[split] = scale sum.
 template <int M16, int N8>
 __device__ __forceinline__ void finish_weight(const float (&sum)[64], const Matmul& a, unsigned split,
                                               const Place<M16, N8>& at) {
-    const Alpha alpha(a);
+    const float scale = scale_of(a);
     const bool aligned = pairs_aligned(a);
 #pragma unroll
     for (int i = 0; i < 2 * M16; ++i) {
@@ -239,7 +226,7 @@ __device__ __forceinline__ void finish_weight(const float (&sum)[64], const Matm
 #pragma unroll
         for (int j = 0; j < N8; ++j) {
             const float* pair = sum + ((i / 2) * N8 + j) * 4 + i % 2 * 2;
-            store_pair(a, to, at.column + 8 * j, aligned, alpha.of(pair[0]), alpha.of(pair[1]));
+            store_pair(a, to, at.column + 8 * j, aligned, scale * pair[0], scale * pair[1]);
         }
     }
 }

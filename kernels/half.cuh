@@ -27,6 +27,12 @@ __device__ __forceinline__ uint16_t to_bfloat(float x) {
 
 __device__ __forceinline__ float power_of_two(int exponent) { return __uint_as_float(unsigned(127 + exponent) << 23); }
 
+// 2^-(a + b): what brings a product of two blocks back. Beyond f32 it is 0 or infinite, like what it would stand for.
+__device__ __forceinline__ float product_scale(int a, int b) {
+    const int half = (a + b) / 2;
+    return power_of_two(-half) * power_of_two(half - a - b);
+}
+
 // The exponent of the power of two that brings magnitudes up to `largest` below 2^15, fp16's range with a bit to
 // spare; `largest` as bits. It stops at +-126: a subnormal f32 then is a multiple of 2^-23, which fp16 still has.
 __device__ __forceinline__ int plane_exponent(unsigned largest) {

@@ -9,13 +9,18 @@
 #pragma once
 #include "input.cuh"
 
-// A row-major matrix: `planes` of 16-bit values whose sum times *inv_scale it is, or f32 where planes is 0.
+// Rows and columns of an operand whose elements share a power of two.
+constexpr unsigned BLOCK_ROWS = 128, BLOCK_COLUMNS = 64;
+
+// A row-major matrix: `scale` times f32 where planes is 0, else times the sum of `planes` of 16-bit values, which
+// were multiplied by 2^k, block by block.
 struct Operand {
     const void* data;
-    const float* inv_scale;   // null: 1
+    const int* exponents;     // k, [ceil(rows / BLOCK_ROWS)][blocks_across]; null: 0
     uint64_t plane_stride;    // elements from a plane to the next, a multiple of 8
     unsigned pitch;           // elements from a row to the next; for planes a multiple of 8
-    unsigned planes;
+    unsigned planes, blocks_across;
+    float scale;
 };
 
 enum Product : unsigned { FORWARD, BELOW, WEIGHT };
@@ -49,3 +54,13 @@ struct Tile {
         k_end = min(a.k, k_begin + a.k_per_split);
     }
 };
+
+// k of the block in which 64 lines of an operand from `line` on -- rows of out for a, columns of out for b -- are
+// multiplied with 64 of the contraction from `along` on. MN: the contraction runs along the operand's rows. Beyond the
+// operand's columns it is that of the last block.
+template <bool MN>
+__device__ __forceinline__ int block_exponent(const Operand& of, unsigned line, unsigned along) {
+    if (!of.exponents) return 0;
+    const unsigned row = MN ? along : line, column = MN ? line : along;
+    return of.exponents[size_t(row / BLOCK_ROWS) * of.blocks_across + min(column / BLOCK_COLUMNS, of.blocks_across - 1)];
+}

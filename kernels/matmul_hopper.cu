@@ -11,14 +11,16 @@
 //           splits. A block makes one tile after the other. Warpgroup 0 copies, 1 and 2 multiply: 64 x 128 of a tile
 //           each
 // Domain    m, n, k >= 1; pitches and plane strides that are multiples of 8, data aligned to 16 bytes. What lies
-//           beyond an operand's columns is not read
+//           beyond an operand's columns is not read. What is below 2^-114 in all may come out as 0
 // Repeats   the same bits whatever the number of blocks: each element is summed in the order of k, split by split.
-//           Tensor cores round their sums toward zero or nearly so: every 64 of k they are added to one in f32
+//           Tensor cores round their sums toward zero or nearly so: every 64 of k they are added to one in f32, which
+//           also brings every block of an operand back from its own power of two
 // Cost      2 m n k operations a product of planes; reads (a once per 128 columns of out, b once per 128 rows) 2 bytes
 //           a plane and element, writes 4 an element of out: bound by arithmetic for k >= 512
 // Rust      src/backend/cuda/matmul/hopper.rs
 // Test      tests/linear.rs
 // Test      tests/linear_backward.rs
+#include "half.cuh"
 #include "matmul_hopper.cuh"
 #include "wgmma.cuh"
 
@@ -127,6 +129,12 @@ __device__ __forceinline__ void multiply_stage(float (&d)[64], uint32_t a, uint3
     }
 }
 
+// What the tensor cores make of one step: a warpgroup's 64 x 128, and what brings its halves of 64 columns back.
+struct Part {
+    float of[64];
+    float scale[2];
+};
+
 // A warpgroup that multiplies. Two tensor-core sums take turns: while the products of one step run into the one, the
 // other is added to the sum of the tile in f32.
 //
@@ -135,27 +143,37 @@ __device__ __forceinline__ void multiply_stage(float (&d)[64], uint32_t a, uint3
 // move reads and writes of sums across.
 template <class P>
 struct Consumer {
+    const Matmul& m;
     Ring<P::STAGES> ring;
-    unsigned held;        // the stage that the newest products are reading
-    unsigned first_row;   // of the warpgroup in a, in bytes
+    unsigned held;         // the stage that the newest products are reading
+    unsigned warpgroup;    // 0 has the upper half of a tile
 
-    __device__ __forceinline__ Consumer(uint8_t* smem, unsigned warpgroup)
-        : ring(smem, 0), held(0), first_row(warpgroup * P::A::HALF) {}
+    __device__ __forceinline__ Consumer(const Matmul& m, uint8_t* smem, unsigned warpgroup)
+        : m(m), ring(smem, 0), held(0), warpgroup(warpgroup) {}
 
     // Nobody reads stage `held` any more. Each warp says so for itself: the four do not finish together.
     __device__ __forceinline__ void release() {
         if (threadIdx.x % WARP == 0) mbar_arrive(ring.empty(held));
     }
 
-    // Begins the products of the next step into `into`. If there were others before, waits for these, which are in
-    // `from`, and adds them to `sum`.
+    // Read long before it is needed: while the products run.
+    __device__ __forceinline__ void read_scales(Part& of, const Tile& tile, unsigned k) const {
+        const int a = block_exponent<P::A_MN>(m.a, tile.m0 + warpgroup * 64, k);
+#pragma unroll
+        for (unsigned half = 0; half < 2; ++half)
+            of.scale[half] = product_scale(a, block_exponent<P::B_MN>(m.b, tile.n0 + (P::B_MN ? half * 64 : 0), k));
+    }
+
+    // Begins the products of step number `number` of a tile into `into`. If there were others before, waits for these,
+    // which are in `from`, and adds them to `sum`.
     template <bool OTHERS>
-    __device__ __forceinline__ void step(float (&into)[64], float (&from)[64], float (&sum)[64]) {
+    __device__ __forceinline__ void step(Part& into, Part& from, float (&sum)[64], const Tile& tile, unsigned number) {
+        if constexpr (P::NUMBER == Number::FP16) read_scales(into, tile, tile.k_begin + number * WGMMA_DEPTH);
         mbar_wait(ring.full(), ring.parity);
         const uint32_t stage = smem_u32(ring.smem) + ring.stage * P::STAGE;
-        reg_fence(into);
+        reg_fence(into.of);
         wgmma_fence();
-        multiply_stage<P>(into, P::A::base(stage + first_row), P::B::base(stage + P::A::BYTES));
+        multiply_stage<P>(into.of, P::A::base(stage + warpgroup * P::A::HALF), P::B::base(stage + P::A::BYTES));
         wgmma_commit();
         if constexpr (OTHERS) {
             wgmma_wait<1>();
@@ -166,16 +184,17 @@ struct Consumer {
     }
 
     // `from` is complete: adds it to `sum`.
-    __device__ __forceinline__ void take(float (&from)[64], float (&sum)[64]) {
+    __device__ __forceinline__ void take(Part& from, float (&sum)[64]) {
         release();
-        reg_fence(from);
+        reg_fence(from.of);
 #pragma unroll
-        for (int i = 0; i < 64; ++i) sum[i] += from[i];
+        for (int i = 0; i < 64; ++i)
+            sum[i] = P::NUMBER == Number::FP16 ? fmaf(from.of[i], from.scale[i / 32], sum[i]) : sum[i] + from.of[i];
         reg_fence(sum);
     }
 
     // Waits for the last products of a tile.
-    __device__ __forceinline__ void last(float (&from)[64], float (&sum)[64]) {
+    __device__ __forceinline__ void last(Part& from, float (&sum)[64]) {
         wgmma_wait<0>();
         take(from, sum);
     }
@@ -191,27 +210,29 @@ struct Consumer {
 
 template <class P>
 __device__ __forceinline__ void consume(const Matmul& m, uint8_t* smem, unsigned warpgroup) {
-    Consumer<P> consumer(smem, warpgroup);
+    Consumer<P> consumer(m, smem, warpgroup);
     float* shared = reinterpret_cast<float*>(smem + HOPPER_STAGES + HOPPER_BARRIERS);
     auto finish_tile = [&](float (&sum)[64], unsigned t) {
         const Tile tile(m, t);
         finish<P::PRODUCT, 1, 16, Consumers>(sum, m, tile.m0, tile.n0, tile.split, threadIdx.x - GROUP, shared);
     };
-    float even[64], odd[64], sum[64];
+    Part even, odd;
+    float sum[64];
     const unsigned tiles = tiles_of(m);
     unsigned t = blockIdx.x;
-    consumer.template step<false>(even, odd, sum);
+    consumer.template step<false>(even, odd, sum, Tile(m, t), 0);
     for (;;) {
 #pragma unroll
         for (int i = 0; i < 64; ++i) sum[i] = 0.0f;
-        const unsigned steps = steps_of(Tile(m, t));
+        const Tile tile(m, t);
+        const unsigned steps = steps_of(tile);
         unsigned begun = 1;
         for (; begun + 1 < steps; begun += 2) {
-            consumer.template step<true>(odd, even, sum);
-            consumer.template step<true>(even, odd, sum);
+            consumer.template step<true>(odd, even, sum, tile, begun);
+            consumer.template step<true>(even, odd, sum, tile, begun + 1);
         }
         if (begun < steps) {
-            consumer.template step<true>(odd, even, sum);
+            consumer.template step<true>(odd, even, sum, tile, begun);
             consumer.last(odd, sum);
         } else {
             consumer.last(even, sum);
@@ -219,7 +240,7 @@ __device__ __forceinline__ void consume(const Matmul& m, uint8_t* smem, unsigned
         const unsigned done = t;
         t += gridDim.x;
         if (t >= tiles) break;
-        consumer.template step<false>(even, odd, sum);   // which runs behind the epilogue
+        consumer.template step<false>(even, odd, sum, Tile(m, t), 0);   // which runs behind the epilogue
         finish_tile(sum, done);
         consumer.reunite();
     }

@@ -9,7 +9,6 @@
 struct HopperMatmul {
     TensorMap a, b;
     Matmul m;
-    uint64_t unused[2];
 };
 
 // Shared memory, in bytes: stages, of which there are as many as fit; barriers, two a stage; the epilogue's own.

@@ -9,15 +9,17 @@
 // Launch    256 threads and 3 x 8192 (P + Q) bytes of shared memory; grid.x is the number of tiles times splits.
 //           A warp makes 64 x 32 of a tile
 // Domain    m, n, k >= 1; pitches and plane strides that are multiples of 8, data aligned to 16 bytes. What lies
-//           beyond an operand's columns is not read
+//           beyond an operand's columns is not read. What is below 2^-114 in all may come out as 0
 // Repeats   the same bits on cards of one architecture: each element is summed in the order of k, split by split.
-//           Tensor cores round their sums toward zero or nearly so: every 64 of k they are added to one in f32
+//           Tensor cores round their sums toward zero or nearly so: every 64 of k they are added to one in f32, which
+//           also brings every block of an operand back from its own power of two
 // Cost      2 m n k operations a product of planes; reads (a once per 128 columns of out, b once per 128 rows) 2 bytes
 //           a plane and element, writes 4 an element of out: bound by arithmetic for k >= 512
 // Rust      src/backend/cuda/matmul.rs
 // Test      tests/linear.rs
 // Test      tests/linear_backward.rs
 #include "epilogue.cuh"
+#include "half.cuh"
 #include "mma.cuh"
 #include "tiles.cuh"
 
@@ -56,9 +58,9 @@ struct WarpSum {
 #pragma unroll
         for (int i = 0; i < 64; ++i) of[i / 16][i / 4 % 4][i % 4] = 0.0f;
     }
-    __device__ __forceinline__ void add_to(float (&sum)[64]) const {
+    __device__ __forceinline__ void add_to(float (&sum)[64], float scale) const {
 #pragma unroll
-        for (int i = 0; i < 64; ++i) sum[i] += of[i / 16][i / 4 % 4][i % 4];
+        for (int i = 0; i < 64; ++i) sum[i] = fmaf(of[i / 16][i / 4 % 4][i % 4], scale, sum[i]);
     }
     // Adds the product of 64 x 16 of a with 16 x 32 of b.
     template <Number NUMBER>
@@ -132,14 +134,17 @@ __device__ __forceinline__ void matmul_mma(const Matmul& g) {
     for (int i = 0; i < 64; ++i) sum[i] = 0.0f;
 #pragma unroll
     for (unsigned step = 0; step + 1 < STAGES; ++step) copy(step);
+    const unsigned line_a = tile.m0 + threadIdx.x / WARP / 4 * 64, line_b = tile.n0 + threadIdx.x / WARP % 4 / 2 * 64;
     for (unsigned step = 0; step < steps; ++step) {
+        const unsigned k = tile.k_begin + step * MMA_DEPTH;
+        const float scale = product_scale(block_exponent<A_MN>(g.a, line_a, k), block_exponent<B_MN>(g.b, line_b, k));
         cp_async_wait<STAGES - 2>();
         __syncthreads();   // everybody's copies of this stage are there, and nobody reads the stage before it
         copy(step + STAGES - 1);
         const uint32_t stage = shared + step % STAGES * STAGE;
         multiply_stage<A_MN, B_MN, A_PLANES, B_PLANES, NUMBER>(part, stage, stage + A_PLANES * MMA_PLANE);
         if ((step + 1) % (PROMOTE / MMA_DEPTH) == 0 || step + 1 == steps) {
-            part.add_to(sum);
+            part.add_to(sum, scale);
             part.clear();
         }
     }

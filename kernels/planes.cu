@@ -1,42 +1,41 @@
 // planes.cu -- forms an operand of the matrix products and writes it as they read it.
 //
-//   largest   the largest finite |v| of the matrix v, one value a block, as bits
-//   operand   v 2^k = high + low in fp16, v 2^k in fp16 (k from the largest), v in bf16, or v in f32;
-//             and on request the sums of v over each 128 rows
+//   v 2^k = high + low in fp16, v 2^k in fp16, v in bf16, or v in f32; and on request the sums of v over each 128 rows
 //
 // v is a layer's input x (or a weight, which is an input with nothing applied), or dz, which is the gradient that the
 // layer above left or, through the layer's batch norm,
 //
 //   dz = gamma inv_std (g - sum g / rows - x-hat sum g x-hat / rows)      the sums are the gradients of beta, gamma
 //
+// Every block of 128 x 64 has its own k, from its largest element: what multiplies the planes adds up 64 of the
+// contraction at a time, and all of these have the same.
+//
 // Shapes    v [rows][columns]; data [planes][rows][pitch], or f32 [rows][pitch]; pitch is a multiple of 8, and the
-//           columns beyond v's are written as zeros; largest [parts]; sums [ceil(rows / 128)][columns]
+//           columns beyond v's are written as zeros; exponents [ceil(rows / 128)][ceil(columns / 64)]; sums
+//           [ceil(rows / 128)][columns]
 // Aliasing  outputs may not overlap anything
-// Launch    256 threads for 128 rows x 64 columns. operand: one block for each of these; largest: `parts` blocks of
-//           at most 1,024 share them. operand with data null only sums
+// Launch    256 threads and one block for each 128 rows x 64 columns. With data null it only sums
 // Domain    rows, columns >= 1. A NaN or infinity does not count as largest, and becomes one itself
 // Repeats   the same bits everywhere
-// Cost      largest reads v's sources, operand reads them again and writes 2 or 4 bytes an element: memory-bound
+// Cost      reads v's sources once, writes 2 or 4 bytes an element: memory-bound
 // Rust      src/backend/cuda/planes.rs
 // Test      tests/linear.rs
 // Test      tests/linear_backward.rs
 #include "half.cuh"
-#include "input.cuh"
+#include "matmul.cuh"
 
 enum Format : unsigned { HALF_PAIR, HALF, BFLOAT, SINGLE };
 
-constexpr unsigned BLOCK_ROWS = 128, BLOCK_COLUMNS = 64, THREADS = 256;
+constexpr unsigned THREADS = 256;
 constexpr unsigned EACH = 8;                                      // neighbouring columns of a thread
-constexpr unsigned ACROSS = BLOCK_COLUMNS / EACH, DOWN = THREADS / ACROSS;
+constexpr unsigned ACROSS = BLOCK_COLUMNS / EACH, DOWN = THREADS / ACROSS, ROWS_EACH = BLOCK_ROWS / DOWN;
 
 struct Target {
     void* data;
-    float* inv_scale;         // written: 2^-k, or given_scale without `largest`
-    unsigned* largest;        // [parts], or null: k = 0
+    int* exponents;           // k of each block; null: 0
     double* sums;
     uint64_t plane_stride;
-    unsigned pitch, format, rows, columns, parts;
-    float given_scale;
+    unsigned pitch, format, rows, columns;
 };
 
 struct OfInput {
@@ -89,19 +88,7 @@ struct DeltaColumns {
     }
 };
 
-// Where a thread stands in block number `index` of v.
-struct Position {
-    unsigned row, row_end, column;
-
-    __device__ __forceinline__ Position(const Target& to, unsigned index) {
-        const unsigned across = (to.columns + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
-        row = index / across * BLOCK_ROWS + threadIdx.x / ACROSS;
-        row_end = min(to.rows, (index / across + 1) * BLOCK_ROWS);
-        column = index % across * BLOCK_COLUMNS + threadIdx.x % ACROSS * EACH;
-    }
-};
-
-// The largest of all threads' values, in thread 0.
+// The largest of all threads' values, in all of them.
 __device__ __forceinline__ unsigned block_max(unsigned v) {
     __shared__ unsigned of_warp[THREADS / WARP];
     v = __reduce_max_sync(FULL_WARP, v);
@@ -111,41 +98,16 @@ __device__ __forceinline__ unsigned block_max(unsigned v) {
     return v;
 }
 
-template <class Columns, class From>
-__device__ __forceinline__ void largest_of(const From& from) {
-    const Target& to = from.to;
-    const unsigned across = (to.columns + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
-    const unsigned blocks = across * ((to.rows + BLOCK_ROWS - 1) / BLOCK_ROWS);
+// k for a thread's values: its block's.
+__device__ __forceinline__ int block_exponent(const float (&v)[ROWS_EACH][EACH]) {
     unsigned largest = 0;
-    for (unsigned block = blockIdx.x; block < blocks; block += gridDim.x) {
-        const Position at(to, block);
-        if (at.column >= to.columns) continue;
-        const Columns columns(from, at.column);
-        for (unsigned row = at.row; row < at.row_end; row += DOWN)
 #pragma unroll
-            for (unsigned i = 0; i < EACH; ++i) {
-                // Non-negative floats are in the order of their bits.
-                const unsigned bits =
-                    at.column + i < to.columns ? __float_as_uint(columns.at(row, i)) & 0x7fffffffu : 0;
-                if (bits < 0x7f800000u) largest = max(largest, bits);
-            }
+    for (unsigned i = 0; i < ROWS_EACH * EACH; ++i) {
+        // Non-negative floats are in the order of their bits.
+        const unsigned bits = __float_as_uint(v[i / EACH][i % EACH]) & 0x7fffffffu;
+        if (bits < 0x7f800000u) largest = max(largest, bits);
     }
-    largest = block_max(largest);
-    if (threadIdx.x == 0) to.largest[blockIdx.x] = largest;
-}
-
-// 2^k for all threads; block 0 writes its inverse.
-__device__ __forceinline__ float plane_scale(const Target& to) {
-    float inverse = to.given_scale, scale = 1.0f;
-    if (to.largest) {
-        unsigned largest = 0;
-        for (unsigned i = threadIdx.x; i < to.parts; i += THREADS) largest = max(largest, to.largest[i]);
-        const int exponent = plane_exponent(block_max(largest));
-        scale = power_of_two(exponent);
-        inverse = power_of_two(-exponent);
-    }
-    if (to.inv_scale && blockIdx.x == 0 && threadIdx.x == 0) *to.inv_scale = inverse;
-    return scale;
+    return plane_exponent(block_max(largest));
 }
 
 __device__ __forceinline__ unsigned pack(uint16_t first, uint16_t second) { return first | unsigned(second) << 16; }
@@ -198,30 +160,34 @@ __device__ __forceinline__ void write_sums(const Target& to, float (&sum)[EACH])
 template <class Columns, class From>
 __device__ __forceinline__ void operand_of(const From& from) {
     const Target& to = from.to;
-    const float scale = plane_scale(to);
-    const Position at(to, blockIdx.x);
-    float sum[EACH] = {};
-    if (at.column < to.columns) {
-        const Columns columns(from, at.column);
-        for (unsigned row = at.row; row < at.row_end; row += DOWN) {
-            float v[EACH];
+    const unsigned across = (to.columns + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
+    const unsigned first_row = blockIdx.x / across * BLOCK_ROWS + threadIdx.x / ACROSS;
+    const unsigned column = blockIdx.x % across * BLOCK_COLUMNS + threadIdx.x % ACROSS * EACH;
+    float v[ROWS_EACH][EACH] = {}, sum[EACH] = {};
+    if (column < to.columns) {
+        const Columns columns(from, column);
 #pragma unroll
-            for (unsigned i = 0; i < EACH; ++i) {
-                v[i] = at.column + i < to.columns ? columns.at(row, i) : 0.0f;
-                sum[i] += v[i];
-            }
-            if (to.data) write(to, row, at.column, v, scale);
+        for (unsigned r = 0; r < ROWS_EACH; ++r)
+            if (first_row + r * DOWN < to.rows)
+#pragma unroll
+                for (unsigned i = 0; i < EACH; ++i) {
+                    if (column + i < to.columns) v[r][i] = columns.at(first_row + r * DOWN, i);
+                    sum[i] += v[r][i];
+                }
+    }
+    if (to.data) {
+        int exponent = 0;
+        if (to.exponents) {
+            exponent = block_exponent(v);
+            if (threadIdx.x == 0) to.exponents[blockIdx.x] = exponent;
         }
+        if (column < to.columns)
+#pragma unroll
+            for (unsigned r = 0; r < ROWS_EACH; ++r)
+                if (first_row + r * DOWN < to.rows)
+                    write(to, first_row + r * DOWN, column, v[r], power_of_two(exponent));
     }
     if (to.sums) write_sums(to, sum);
-}
-
-extern "C" __global__ void __launch_bounds__(256) largest_of_input(const __grid_constant__ OfInput from) {
-    largest_of<InputColumns>(from);
-}
-
-extern "C" __global__ void __launch_bounds__(256) largest_of_delta(const __grid_constant__ OfDelta from) {
-    largest_of<DeltaColumns>(from);
 }
 
 extern "C" __global__ void __launch_bounds__(256) operand_of_input(const __grid_constant__ OfInput from) {

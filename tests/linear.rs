@@ -195,7 +195,7 @@ fn mixed_magnitudes<B: Backend>(backend: &B, precision: Precision) {
 
 fn subnormals<B: Backend>(backend: &B, precision: Precision) {
     let (rows, inputs, outputs) = SMALL;
-    for (x_scale, weight_scale) in [(1e-40, 1.0), (1e-42, 1e5), (1e-20, 1e-22), (1e-44, 1e-3), (1.0, 1e-39)] {
+    for (x_scale, weight_scale) in [(1e-40, 1.0), (1e-42, 1e5), (1e-17, 1e-18), (1e-44, 1e-3), (1.0, 1e-39)] {
         let x = scaled(1, rows * inputs, &[x_scale]);
         let weight = scaled(2, inputs * outputs, &[weight_scale]);
         judge_plain(backend, precision, &format!("x of {x_scale:e}, W of {weight_scale:e}"), &x, &weight);

@@ -122,7 +122,7 @@ pub trait Backend: Sync + Sized {
     ///
     /// `fields` are for the backend's own use: each has room for `rows` of every z but the last. On the CPU the logits
     /// of a row are the same bits whichever other rows are in the call; on CUDA they are so within rounding, since
-    /// the largest element of all rows decides the scale in which products take them.
+    /// the largest element of 128 rows decides the scale in which products take them.
     fn forward<R: Real>(
         &self,
         desc: Forward,

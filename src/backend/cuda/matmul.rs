@@ -45,10 +45,12 @@ const SPLIT_STEP: usize = 64;
 #[repr(C)]
 pub(super) struct Operand {
     pub data: Address,
-    pub inv_scale: Address,
+    pub exponents: Address,
     pub plane_stride: u64,
     pub pitch: u32,
     pub planes: u32,
+    pub blocks_across: u32,
+    pub scale: f32,
 }
 
 /// `Matmul` of `kernels/matmul.cuh`.

@@ -8,10 +8,11 @@ use crate::Result;
 use crate::backend::*;
 use bytemuck::{Pod, Zeroable};
 
-/// Rows and columns of a block; sums are over so many rows.
+const OPERAND_OF_INPUT: Kernel = Kernel::new("planes", "operand_of_input");
+const OPERAND_OF_DELTA: Kernel = Kernel::new("planes", "operand_of_delta");
+
+/// Rows and columns of a block, which has its own scale; sums are over so many rows.
 const BLOCK: (usize, usize) = (128, 64);
-/// Most blocks that look for the largest element.
-const MOST_PARTS: usize = 1024;
 
 /// How elements are written; numbers as in the kernel's file.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,14 +54,14 @@ impl Format {
 pub(super) struct Planes {
     pub operand: Operand,
     _data: Option<Buffer<u8>>,
-    _inv_scale: Option<Buffer<f32>>,
+    _exponents: Option<Buffer<u32>>,
 }
 
 impl Planes {
     /// An f32 matrix as it is stored, without gaps.
     fn in_place(data: Address, columns: usize) -> Planes {
-        let operand = Operand { data, pitch: columns as u32, ..Operand::zeroed() };
-        Planes { operand, _data: None, _inv_scale: None }
+        let operand = Operand { data, pitch: columns as u32, scale: 1.0, ..Operand::zeroed() };
+        Planes { operand, _data: None, _exponents: None }
     }
 }
 
@@ -95,10 +96,11 @@ pub(super) fn of_input<R: Real>(
         {
             let bytes: Input<Cuda, R> = Input::Pixels { pixels, rows: which, scale: R::one(), shift };
             let format = if format == Format::HalfPair { Format::Half } else { format };
-            let source = args::Input::from(&bytes);
-            write(cuda, &source, format, Scale::Given(scale.wide() as f32), (rows, columns), 0)
+            let mut x = write(cuda, &args::Input::from(&bytes), format, false, (rows, columns), 0)?;
+            x.operand.scale = scale.wide() as f32;
+            Ok(x)
         }
-        _ => write(cuda, &args::Input::from(input), format, Scale::of(format), (rows, columns), 0),
+        _ => write(cuda, &args::Input::from(input), format, format.scaled(), (rows, columns), 0),
     }
 }
 
@@ -114,37 +116,22 @@ pub(super) fn of_delta<R: Real>(
     let source = DeltaSource::new(delta, grads);
     let sums = sums.map_or(0, Buffer::address);
     if format != Format::Single || delta.norm.is_some() {
-        return write(cuda, &source, format, Scale::of(format), (rows, columns), sums);
+        return write(cuda, &source, format, format.scaled(), (rows, columns), sums);
     }
     if sums != 0 {
         let to = Target { sums, ..Target::nothing((rows, columns)) };
-        source.launch(cuda, DeltaSource::OPERAND, blocks(rows, columns), to)?;
+        source.launch(cuda, to)?;
     }
     Ok(Planes::in_place(delta.grad.address(), columns))
 }
 
-/// What the elements of a scaled format are multiplied by.
-enum Scale {
-    /// Nothing.
-    None,
-    /// The power of two that fits the largest.
-    Fitted,
-    /// Nothing, but the product's result by this.
-    Given(f32),
-}
-
-impl Scale {
-    fn of(format: Format) -> Scale {
-        if format.scaled() { Scale::Fitted } else { Scale::None }
-    }
-}
-
-/// Writes `source` [rows, columns]; the sums over each 128 rows go to `sums`, unless that is null.
+/// Writes `source` [rows, columns], each block `scaled` to the range of its format or as it is; the sums over each 128
+/// rows go to `sums`, unless that is null.
 fn write<S: Source>(
     cuda: &Cuda,
     source: &S,
     format: Format,
-    scale: Scale,
+    scaled: bool,
     shape: (usize, usize),
     sums: Address,
 ) -> Result<Planes> {
@@ -152,43 +139,30 @@ fn write<S: Source>(
     let pitch = columns.next_multiple_of(8);
     let bytes = rows * pitch * if format == Format::Single { 4 } else { 2 * format.planes() };
     let data = cuda.scratch::<u8>(bytes)?;
-    let inv_scale = match scale {
-        Scale::None => None,
-        Scale::Fitted | Scale::Given(_) => Some(cuda.scratch::<f32>(1)?),
-    };
-    let blocks = blocks(rows, columns);
-    let parts = blocks.min(MOST_PARTS);
-    let largest = match scale {
-        Scale::Fitted => Some(cuda.scratch::<u32>(parts)?),
-        Scale::None | Scale::Given(_) => None,
-    };
+    let exponents = scaled.then(|| cuda.scratch::<u32>(blocks(shape))).transpose()?;
     let to = Target {
         data: data.address(),
-        inv_scale: inv_scale.as_ref().map_or(0, Buffer::address),
-        largest: largest.as_ref().map_or(0, Buffer::address),
+        exponents: exponents.as_ref().map_or(0, Buffer::address),
         sums,
         plane_stride: (rows * pitch) as u64,
         pitch: pitch as u32,
         format: format as u32,
-        parts: parts as u32,
-        given_scale: if let Scale::Given(scale) = scale { scale } else { 1.0 },
         ..Target::nothing(shape)
     };
-    if largest.is_some() {
-        source.launch(cuda, S::LARGEST, parts, to)?;
-    }
-    source.launch(cuda, S::OPERAND, blocks, to)?;
+    source.launch(cuda, to)?;
     let operand = Operand {
         data: to.data,
-        inv_scale: to.inv_scale,
+        exponents: to.exponents,
         plane_stride: to.plane_stride,
         pitch: to.pitch,
         planes: format.planes() as u32,
+        blocks_across: columns.div_ceil(BLOCK.1) as u32,
+        scale: 1.0,
     };
-    Ok(Planes { operand, _data: Some(data), _inv_scale: inv_scale })
+    Ok(Planes { operand, _data: Some(data), _exponents: exponents })
 }
 
-fn blocks(rows: usize, columns: usize) -> usize {
+fn blocks((rows, columns): (usize, usize)) -> usize {
     rows.div_ceil(BLOCK.0) * columns.div_ceil(BLOCK.1)
 }
 
@@ -197,33 +171,33 @@ fn blocks(rows: usize, columns: usize) -> usize {
 #[repr(C)]
 struct Target {
     data: Address,
-    inv_scale: Address,
-    largest: Address,
+    exponents: Address,
     sums: Address,
     plane_stride: u64,
     pitch: u32,
     format: u32,
     rows: u32,
     columns: u32,
-    parts: u32,
-    given_scale: f32,
 }
 
 impl Target {
     fn nothing((rows, columns): (usize, usize)) -> Target {
         Target { rows: rows as u32, columns: columns as u32, ..Target::zeroed() }
     }
+
+    /// A block of threads for each block of the matrix.
+    fn grid(&self) -> Grid {
+        let blocks = blocks((self.rows as usize, self.columns as usize));
+        Grid { blocks: [blocks as u32, 1, 1], threads: 256, shared: 0 }
+    }
 }
 
 /// What a matrix is formed from.
 trait Source {
-    const LARGEST: Kernel;
-    const OPERAND: Kernel;
-
-    fn launch(&self, cuda: &Cuda, kernel: Kernel, blocks: usize, to: Target) -> Result<()>;
+    fn launch(&self, cuda: &Cuda, to: Target) -> Result<()>;
 }
 
-/// The kernels' parameter for x.
+/// The kernel's parameter for x.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 struct OfInput {
@@ -232,18 +206,14 @@ struct OfInput {
 }
 
 impl Source for args::Input {
-    const LARGEST: Kernel = Kernel::new("planes", "largest_of_input");
-    const OPERAND: Kernel = Kernel::new("planes", "operand_of_input");
-
-    fn launch(&self, cuda: &Cuda, kernel: Kernel, blocks: usize, to: Target) -> Result<()> {
-        let grid = Grid { blocks: [blocks as u32, 1, 1], threads: 256, shared: 0 };
+    fn launch(&self, cuda: &Cuda, to: Target) -> Result<()> {
         // SAFETY: `OfInput` is the kernel's parameter. The operation's check found an input of rows x columns; `write`
-        // allocates what is written there for these, and no block lies beyond them.
-        unsafe { cuda.launch(kernel, grid, &OfInput { to, input: *self }) }
+        // allocates what is written there for these.
+        unsafe { cuda.launch(OPERAND_OF_INPUT, to.grid(), &OfInput { to, input: *self }) }
     }
 }
 
-/// The rest of the kernels' parameter for dz.
+/// The rest of the kernel's parameter for dz.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 struct DeltaSource {
@@ -268,7 +238,7 @@ impl DeltaSource {
     }
 }
 
-/// The kernels' parameter for dz.
+/// The kernel's parameter for dz.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 struct OfDelta {
@@ -277,13 +247,9 @@ struct OfDelta {
 }
 
 impl Source for DeltaSource {
-    const LARGEST: Kernel = Kernel::new("planes", "largest_of_delta");
-    const OPERAND: Kernel = Kernel::new("planes", "operand_of_delta");
-
-    fn launch(&self, cuda: &Cuda, kernel: Kernel, blocks: usize, to: Target) -> Result<()> {
-        let grid = Grid { blocks: [blocks as u32, 1, 1], threads: 256, shared: 0 };
+    fn launch(&self, cuda: &Cuda, to: Target) -> Result<()> {
         // SAFETY: `OfDelta` is the kernel's parameter. The operation's check found gradient and field of rows x columns
         // and a norm of columns; `write` and the caller allocate what is written there for these.
-        unsafe { cuda.launch(kernel, grid, &OfDelta { to, from: *self }) }
+        unsafe { cuda.launch(OPERAND_OF_DELTA, to.grid(), &OfDelta { to, from: *self }) }
     }
 }

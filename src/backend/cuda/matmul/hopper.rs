@@ -21,7 +21,6 @@ struct HopperMatmul {
     a: TensorMap,
     b: TensorMap,
     m: Matmul,
-    unused: [u64; 2],
 }
 
 pub(super) fn launch(cuda: &Cuda, product: Product, m: Matmul) -> Result<()> {
@@ -33,7 +32,7 @@ pub(super) fn launch(cuda: &Cuda, product: Product, m: Matmul) -> Result<()> {
     let entry = tensor_core_entry!("hopper", product, cuda.precision, (m.a.planes, m.b.planes));
     let blocks = m.tiles().min(cuda.device.processors);
     let grid = Grid { blocks: [blocks, 1, 1], threads: 384, shared: SHARED };
-    let args = HopperMatmul { a, b, m, unused: [0; 2] };
+    let args = HopperMatmul { a, b, m };
     // SAFETY: `HopperMatmul` is the kernel's parameter. Operands have the rows and columns of the product, which the
     // maps bound; `out` and the sums were found or made to fit m x n by the caller.
     unsafe { cuda.launch(Kernel::new(FILE, entry).with_shared(SHARED), grid, &args) }
