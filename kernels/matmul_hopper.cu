@@ -129,10 +129,11 @@ __device__ __forceinline__ void multiply_stage(float (&d)[64], uint32_t a, uint3
     }
 }
 
-// What the tensor cores make of one step: a warpgroup's 64 x 128, and what brings its halves of 64 columns back.
+// What the tensor cores make of one step: a warpgroup's 64 x 128, and the powers of two in it, which b may have
+// different in both halves of the columns.
 struct Part {
     float of[64];
-    float scale[2];
+    int exponent_a, exponent_b[2];
 };
 
 // A warpgroup that multiplies. Two tensor-core sums take turns: while the products of one step run into the one, the
@@ -156,19 +157,18 @@ struct Consumer {
         if (threadIdx.x % WARP == 0) mbar_arrive(ring.empty(held));
     }
 
-    // Read long before it is needed: while the products run.
-    __device__ __forceinline__ void read_scales(Part& of, const Tile& tile, unsigned k) const {
-        const int a = block_exponent<P::A_MN>(m.a, tile.m0 + warpgroup * 64, k);
-#pragma unroll
-        for (unsigned half = 0; half < 2; ++half)
-            of.scale[half] = product_scale(a, block_exponent<P::B_MN>(m.b, tile.n0 + (P::B_MN ? half * 64 : 0), k));
+    // Read long before they are needed: while the products run.
+    __device__ __forceinline__ void read_exponents(Part& of, const Tile& tile, unsigned k) const {
+        of.exponent_a = block_exponent<P::A_MN>(m.a, tile.m0 + warpgroup * 64, k);
+        of.exponent_b[0] = block_exponent<P::B_MN>(m.b, tile.n0, k);
+        of.exponent_b[1] = P::B_MN ? block_exponent<P::B_MN>(m.b, tile.n0 + 64, k) : of.exponent_b[0];
     }
 
     // Begins the products of step number `number` of a tile into `into`. If there were others before, waits for these,
     // which are in `from`, and adds them to `sum`.
     template <bool OTHERS>
     __device__ __forceinline__ void step(Part& into, Part& from, float (&sum)[64], const Tile& tile, unsigned number) {
-        if constexpr (P::NUMBER == Number::FP16) read_scales(into, tile, tile.k_begin + number * WGMMA_DEPTH);
+        if constexpr (P::NUMBER == Number::FP16) read_exponents(into, tile, tile.k_begin + number * WGMMA_DEPTH);
         mbar_wait(ring.full(), ring.parity);
         const uint32_t stage = smem_u32(ring.smem) + ring.stage * P::STAGE;
         reg_fence(into.of);
@@ -187,9 +187,15 @@ struct Consumer {
     __device__ __forceinline__ void take(Part& from, float (&sum)[64]) {
         release();
         reg_fence(from.of);
+        if constexpr (P::NUMBER == Number::FP16) {
+            const float scale[2] = {product_scale(from.exponent_a, from.exponent_b[0]),
+                                    product_scale(from.exponent_a, from.exponent_b[1])};
 #pragma unroll
-        for (int i = 0; i < 64; ++i)
-            sum[i] = P::NUMBER == Number::FP16 ? fmaf(from.of[i], from.scale[i / 32], sum[i]) : sum[i] + from.of[i];
+            for (int i = 0; i < 64; ++i) sum[i] = fmaf(from.of[i], scale[i / 32], sum[i]);
+        } else {
+#pragma unroll
+            for (int i = 0; i < 64; ++i) sum[i] += from.of[i];
+        }
         reg_fence(sum);
     }
 
