@@ -21,7 +21,7 @@ pub fn linear<B: Backend>(bench: &mut Bench<'_, B>) {
         let [mean, var] = [Span { start: 0, len: WIDTH }, Span { start: WIDTH, len: WIDTH }];
         let moments = Some(Moments { buf: moments, mean, var });
         let (weight, z) = (Part::new(w, 0, WIDTH * WIDTH), PartMut::new(z, 0, CELLS));
-        backend.linear(desc, &relu(x), weight, None, z, moments)
+        backend.linear(desc, &relu(x), weight, None, z, moments, None)
     });
 }
 
@@ -40,7 +40,7 @@ pub fn linear_backward<B: Backend>(bench: &mut Bench<'_, B>) {
     let case = ("linear_backward", ROWS);
     bench.time(case, (4 * CELLS * WIDTH) as u64, make, |backend, (x, w, dz, grads, below)| {
         let delta = Delta { grad: dz, norm: None };
-        backend.linear_backward(desc, &delta, &relu(x), w, grads, Some(below))
+        backend.linear_backward(desc, &delta, &relu(x), w, grads, Some(below), None)
     });
 }
 

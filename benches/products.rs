@@ -71,7 +71,7 @@ pub fn gemm_dw<B: Backend>(bench: &mut Bench<'_, B>) {
     // The weights themselves matter only to the layer below.
     let product = |backend: &B, (weights, work): &mut Weighted<B::Buf<f32>>| {
         let delta = Delta { grad: &work.a, norm: None };
-        backend.linear_backward(desc, &delta, &plain(&work.b), weights, &mut work.out, None)
+        backend.linear_backward(desc, &delta, &plain(&work.b), weights, &mut work.out, None, None)
     };
     let make = |backend: &B| {
         let a = backend.upload(&uniform(CELLS, OF_GEMM_DZ, 0.5))?;
@@ -93,7 +93,7 @@ fn forward<B: Backend>(
     z: &mut B::Buf<f32>,
 ) -> Result<()> {
     let weight = Part::new(weight, 0, desc.inputs * desc.outputs);
-    backend.linear(desc, input, weight, None, PartMut::new(z, 0, CELLS), None)
+    backend.linear(desc, input, weight, None, PartMut::new(z, 0, CELLS), None, None)
 }
 
 fn plain<B: Backend>(x: &B::Buf<f32>) -> Input<'_, B, f32> {

@@ -7,7 +7,9 @@
 // A batch statistic that is not finite leaves its running value as it was: training falls back on the state before
 // the batch that overflowed.
 //
-// Shapes    everything [features]; running_mean null: no running statistics
+// With a set status, which training leaves when it stops (update.cu), they all stay.
+//
+// Shapes    everything [features]; status [2]; running_mean null: no running statistics
 // Aliasing  none
 // Launch    256 threads, one column a thread
 // Domain    features >= 1; unbiased = rows/(rows - 1), computed by the launcher
@@ -20,6 +22,7 @@
 struct BatchNorm {
     const float *mean, *var;
     float *inv_std, *running_mean, *running_var;
+    const unsigned* status;
     double eps, momentum, unbiased;
     unsigned features, unused;
 };
@@ -34,7 +37,7 @@ extern "C" __global__ void __launch_bounds__(256) batch_norm(const __grid_consta
     if (column >= a.features) return;
     const double mean = a.mean[column], var = a.var[column];
     a.inv_std[column] = float(1.0 / sqrt(var + a.eps));
-    if (!a.running_mean) return;
+    if (!a.running_mean || a.status[0] != 0) return;
     blend(a.running_mean + column, mean, a.momentum);
     blend(a.running_var + column, var * a.unbiased, a.momentum);
 }

@@ -11,6 +11,7 @@ on_each_backend!(
     same_bits_as_the_cpu,
     without_running_statistics,
     keeps_running_statistics_finite,
+    stays_behind_a_failure,
     wrong_lengths
 );
 on_cpu!(f64_matches);
@@ -59,7 +60,8 @@ fn matches_definition<B: Backend, R: Real>(backend: &B, shapes: &[(usize, usize)
         };
         let (mean_part, var_part) = (Part::new(&mean_buf, 0, features), Part::new(&var_buf, 0, features));
         let to = PartMut::new(&mut inv_std, 0, features);
-        backend.batch_norm(desc, mean_part, var_part, to, Some(moments)).unwrap();
+        let running_of = Some(Running { moments, status: &going(backend) });
+        backend.batch_norm(desc, mean_part, var_part, to, running_of).unwrap();
 
         let (mean, var, old) = (wide(&mean), wide(&var), wide(&old));
         let want: Vec<f64> = var.iter().map(|v| 1.0 / (v + 1e-5).sqrt()).collect();
@@ -95,7 +97,8 @@ fn over_the_range<B: Backend>(backend: &B) -> Vec<u32> {
     let moments = Moments { buf: &mut running, mean: mean_at, var: var_at };
     let desc = BatchNorm { rows: 77, features, eps: 1e-5, momentum: 1.0 / 3.0 };
     let (mean, var) = (Part::new(&mean, 0, features), Part::new(&var, 0, features));
-    backend.batch_norm(desc, mean, var, PartMut::new(&mut inv_std, 0, features), Some(moments)).unwrap();
+    let running_of = Some(Running { moments, status: &going(backend) });
+    backend.batch_norm(desc, mean, var, PartMut::new(&mut inv_std, 0, features), running_of).unwrap();
     all(backend, &inv_std).into_iter().chain(all(backend, &running)).map(f32::to_bits).collect()
 }
 
@@ -121,9 +124,30 @@ fn keeps_running_statistics_finite<B: Backend>(backend: &B) {
     let (mean_at, var_at) = (Span { start: 0, len: 2 }, Span { start: 2, len: 2 });
     let moments = Moments { buf: &mut running, mean: mean_at, var: var_at };
     let (mean, var) = (Part::new(&mean, 0, 2), Part::new(&var, 0, 2));
-    backend.batch_norm(desc, mean, var, PartMut::new(&mut inv_std, 0, 2), Some(moments)).unwrap();
+    let running_of = Some(Running { moments, status: &going(backend) });
+    backend.batch_norm(desc, mean, var, PartMut::new(&mut inv_std, 0, 2), running_of).unwrap();
     let want = [10.0, 2.0, 0.5 * 20.0 + 0.5 * 9.0 / 8.0, 2.0];
     assert_close("running", &wide(&all(backend, &running)), &want, 1e-7, 0.0);
+}
+
+/// A set status: training has stopped, whatever is still under way.
+fn stays_behind_a_failure<B: Backend>(backend: &B) {
+    let desc = BatchNorm { rows: 9, features: 1, eps: 0.0, momentum: 0.5 };
+    let (mean, var) = (backend.upload(&[3f32]).unwrap(), backend.upload(&[4f32]).unwrap());
+    let mut running = backend.upload(&[10f32, 20.0]).unwrap();
+    let mut inv_std = poisoned::<B, f32>(backend, 1);
+    let (mean_at, var_at) = (Span { start: 0, len: 1 }, Span { start: 1, len: 1 });
+    let moments = Moments { buf: &mut running, mean: mean_at, var: var_at };
+    let status = backend.upload(&[5u32, 7]).unwrap();
+    let (mean, var) = (Part::new(&mean, 0, 1), Part::new(&var, 0, 1));
+    let running_of = Some(Running { moments, status: &status });
+    backend.batch_norm(desc, mean, var, PartMut::new(&mut inv_std, 0, 1), running_of).unwrap();
+    assert_eq!((all(backend, &running), all(backend, &inv_std)), (vec![10.0, 20.0], vec![0.5]));
+}
+
+/// The status of a training that goes on.
+fn going<B: Backend>(backend: &B) -> B::Buf<u32> {
+    backend.zeros(2).unwrap()
 }
 
 fn wrong_lengths<B: Backend>(backend: &B) {
@@ -136,7 +160,8 @@ fn wrong_lengths<B: Backend>(backend: &B) {
     {
         let desc = BatchNorm { rows, features: 4, eps: 1e-5, momentum: 0.1 };
         let (mean, var) = (Span { start: 0, len: 4 }, Span { start: end - 4, len: 4 });
-        let running = Some(Moments { buf: &mut running, mean, var });
+        let status = going(backend);
+        let running = Some(Running { moments: Moments { buf: &mut running, mean, var }, status: &status });
         let to = PartMut::new(&mut inv_std, 0, c);
         let answer = backend.batch_norm(desc, Part::new(&buf, 0, a), Part::new(&buf, 0, b), to, running);
         assert!(matches!(answer, Err(Error::Shape { .. })), "{answer:?}");

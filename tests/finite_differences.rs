@@ -71,7 +71,7 @@ impl Net {
         let to = PartMut::new(&mut z, 0, rows * hidden);
         let moments = Some(Moments { buf: &mut stats, mean, var });
         let below_desc = Linear { rows, inputs, outputs: hidden };
-        backend.linear(below_desc, &input, Part::at(&params, first), None, to, moments).unwrap();
+        backend.linear(below_desc, &input, Part::at(&params, first), None, to, moments, None).unwrap();
         let desc = BatchNorm { rows, features: hidden, eps: 1e-5, momentum: 0.1 };
         let to = PartMut::new(&mut inv_std, 0, hidden);
         backend.batch_norm(desc, Part::at(&stats, mean), Part::at(&stats, var), to, None).unwrap();
@@ -87,7 +87,7 @@ impl Net {
         let above_desc = Linear { rows, inputs: hidden, outputs: classes };
         let to = PartMut::new(&mut logits, 0, rows * classes);
         let bias_part = Some(Part::at(&params, bias));
-        backend.linear(above_desc, &middle, Part::at(&params, second), bias_part, to, None).unwrap();
+        backend.linear(above_desc, &middle, Part::at(&params, second), bias_part, to, None, None).unwrap();
         let desc = Loss { kind, rows, classes };
         let labels = Labels { labels: &labels, rows: Rows::From(0) };
         let logits = Part::new(&logits, 0, rows * classes);
@@ -103,11 +103,11 @@ impl Net {
             below_norm: Some(norm_at),
         };
         let seen = Delta { grad: &delta, norm: None };
-        backend.linear_backward(above, &seen, &middle, &params, &mut grads, Some(&mut below)).unwrap();
+        backend.linear_backward(above, &seen, &middle, &params, &mut grads, Some(&mut below), None).unwrap();
         let lowest =
             LinearBackward { rows, inputs, outputs: hidden, weight: first, bias: None, below_norm: None };
         let seen = Delta { grad: &below, norm: Some(DeltaNorm { z: z_part, norm, at: norm_at }) };
-        backend.linear_backward(lowest, &seen, &input, &params, &mut grads, None).unwrap();
+        backend.linear_backward(lowest, &seen, &input, &params, &mut grads, None, None).unwrap();
         (all(backend, &row_loss).iter().sum::<f64>() / rows as f64, all(backend, &grads))
     }
 }

@@ -287,6 +287,7 @@ fn bits<B: Backend>(
             None,
             PartMut::new(&mut z, 0, rows * outputs),
             Some(Moments { buf: &mut moments, mean, var }),
+            None,
         )
         .unwrap();
     let bits = |values: Vec<f32>| values.iter().map(|v| v.to_bits()).collect();
@@ -345,6 +346,7 @@ fn wrong_lengths<B: Backend>(backend: &B) {
                 mean: Span { start: 0, len: 3 },
                 var: Span { start: var, len: 3 },
             }),
+            None,
         );
         assert!(matches!(answer, Err(Error::Shape { .. })), "{answer:?}");
     }

@@ -15,6 +15,7 @@ on_each_precision!(
     mixed_magnitudes,
     only_rows_with_a_nan_are_lost,
     repeats,
+    same_bits_after_the_forward_pass,
 );
 on_each_backend!(wrong_lengths);
 on_cpu!(f64_matches);
@@ -160,6 +161,20 @@ fn repeats<B: Backend>(backend: &B, _: Precision) {
     }
 }
 
+/// What the forward pass has kept spares work and changes nothing.
+fn same_bits_after_the_forward_pass<B: Backend>(backend: &B, _: Precision) {
+    let parts = Parts { norm: true, dropout: Some(DROPOUT), activation: Activation::Tanh, ..PLAIN };
+    for (rows, inputs, outputs) in [(259, 129, 65), (31, 63, 10)] {
+        let call = Call::<f32>::new(rows, inputs, outputs);
+        let field = call.field.upload(backend);
+        let run = |kept| {
+            let (grads, below) = call.run_after(backend, &field.whole(parts), true, true, kept);
+            [bits(&grads), bits(&below)]
+        };
+        assert!(run(Some(B::Kept::default())) == run(None), "{rows} x {inputs} -> {outputs}");
+    }
+}
+
 #[test]
 fn same_bits_on_any_number_of_threads() {
     let parts = Parts { norm: true, activation: Activation::Tanh, ..PLAIN };
@@ -208,7 +223,7 @@ fn wrong_lengths<B: Backend>(backend: &B) {
         let (mut grads, mut below) = (poisoned::<B, f32>(backend, grads), poisoned::<B, f32>(backend, below));
         let delta = Delta { grad: &grad, norm: None };
         let input = uploaded.whole(Parts { norm: true, ..PLAIN });
-        let answer = backend.linear_backward(desc, &delta, &input, &params, &mut grads, Some(&mut below));
+        let answer = backend.linear_backward(desc, &delta, &input, &params, &mut grads, Some(&mut below), None);
         assert!(matches!(answer, Err(Error::Shape { .. })), "{desc:?}: {answer:?}");
     }
 }

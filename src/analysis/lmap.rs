@@ -185,7 +185,7 @@ pub(super) fn accuracies<B: Backend, R: Real>(
                 let weight = Part::new(matrix, 0, inputs * classes);
                 let bias = Some(Part::new(offset, 0, classes));
                 let z = PartMut::new(&mut logits, 0, count * classes);
-                backend.linear(linear, input, weight, bias, z, None)?;
+                backend.linear(linear, input, weight, bias, z, None, None)?;
                 let out = PartMut::new(&mut predicted, at * count, count);
                 backend.predict(desc, Part::new(&logits, 0, count * classes), out)?;
             }

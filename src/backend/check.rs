@@ -142,7 +142,7 @@ impl BatchNorm {
         mean: &Part<'_, B, R>,
         var: &Part<'_, B, R>,
         inv_std: &PartMut<'_, B, R>,
-        running: &Option<Moments<'_, B, R>>,
+        running: &Option<Running<'_, B, R>>,
     ) -> Result<()> {
         let features = self.features;
         let fits = [
@@ -151,7 +151,8 @@ impl BatchNorm {
             ("mean", mean.fits(features)),
             ("var", var.fits(features)),
             ("inv_std", inv_std.fits(features)),
-            ("running", running.as_ref().is_none_or(|running| running.fits(features))),
+            ("running", running.as_ref().is_none_or(|running| running.moments.fits(features))),
+            ("status", running.as_ref().is_none_or(|running| B::len(running.status) == 2)),
         ];
         require("batch_norm", self, &fits)
     }

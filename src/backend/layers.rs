@@ -52,7 +52,7 @@ pub fn layer_by_layer<B: Backend, R: Real>(
             Some(logits) => logits,
             None => PartMut::new(z, 0, rows * outputs),
         };
-        backend.linear(Linear { rows, inputs, outputs }, &x, layer.weight, layer.bias, out, None)?;
+        backend.linear(Linear { rows, inputs, outputs }, &x, layer.weight, layer.bias, out, None, None)?;
         (below, z) = (z, below);
         inputs = outputs;
     }

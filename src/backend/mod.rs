@@ -58,6 +58,9 @@ pub trait Backend: Sync + Sized {
     /// What a processor remembers of a [`Backend::sequence`] to do it faster the next time.
     type Recording: Default + Send;
 
+    /// What a processor keeps of a layer's forward pass to save its backward pass work; nothing at first.
+    type Kept: Default + Send;
+
     /// For people: `cpu`, or the card.
     fn name(&self) -> String;
 
@@ -106,7 +109,8 @@ pub trait Backend: Sync + Sized {
     /// (two-pass or Welford/Chan, never E\[z²\] − E\[z\]²).
     ///
     /// `x` is [rows, inputs] and is formed on the fly from `input`; `weight` is [outputs, inputs], `bias`
-    /// \[outputs\], `z` [rows, outputs]. Source: paper A, Eq. 1.
+    /// \[outputs\], `z` [rows, outputs]. What `kept` had is replaced; it may take 4 bytes an element of x and of W.
+    /// Source: paper A, Eq. 1.
     fn linear<R: Real>(
         &self,
         desc: Linear,
@@ -115,6 +119,7 @@ pub trait Backend: Sync + Sized {
         bias: Option<Part<'_, Self, R>>,
         z: PartMut<'_, Self, R>,
         moments: Option<Moments<'_, Self, R>>,
+        kept: Option<&mut Self::Kept>,
     ) -> Result<()>;
 
     /// Logits [rows, outputs of the last layer] of a run of layers in evaluation: in turn `z = x Wᵀ + b`, and below
@@ -144,14 +149,15 @@ pub trait Backend: Sync + Sized {
 
     /// `inv_std = 1/√(var + ε)`, each \[features\]; with `running`, also the exponential moving averages
     /// `running = (1 − α) running + α batch`, the variance unbiased as PyTorch does; a
-    /// statistic that is not finite leaves its running value as it was. Source: paper A, Eq. 3.
+    /// statistic that is not finite leaves its running value as it was, and so does a set status. Source: paper A,
+    /// Eq. 3.
     fn batch_norm<R: Real>(
         &self,
         desc: BatchNorm,
         mean: Part<'_, Self, R>,
         var: Part<'_, Self, R>,
         inv_std: PartMut<'_, Self, R>,
-        running: Option<Moments<'_, Self, R>>,
+        running: Option<Running<'_, Self, R>>,
     ) -> Result<()>;
 
     /// Loss of every row of `logits` [rows, classes] into `row_loss` (f64, \[rows\]), and on request the
@@ -176,7 +182,8 @@ pub trait Backend: Sync + Sized {
     ///   that layer is normalised, `grads[beta] = Σ g` and `grads[gamma] = Σ g x̂` of that layer.
     ///
     /// `input` is the forward pass's; `params` and `grads` have the same layout. `delta.grad` and `below` may
-    /// be longer than the batch: its rows stand first.
+    /// be longer than the batch: its rows stand first. `kept` is what [`Backend::linear`] left of the same input and
+    /// weight, and changes no bit.
     fn linear_backward<R: Real>(
         &self,
         desc: LinearBackward,
@@ -185,6 +192,7 @@ pub trait Backend: Sync + Sized {
         params: &Self::Buf<R>,
         grads: &mut Self::Buf<R>,
         below: Option<&mut Self::Buf<R>>,
+        kept: Option<&Self::Kept>,
     ) -> Result<()>;
 
     /// One optimiser step over all parameters at once, with PyTorch's formulas.

@@ -59,6 +59,14 @@ pub struct Moments<'a, B: Backend, R: Real> {
     pub var: Span,
 }
 
+/// Running statistics, which training feeds as long as its status (see [`Backend::update`]) is not set.
+pub struct Running<'a, B: Backend, R: Real> {
+    /// Mean and variance.
+    pub moments: Moments<'a, B, R>,
+    /// Two words.
+    pub status: &'a B::Buf<u32>,
+}
+
 /// Which rows of a stored set take part, in order.
 pub enum Rows<'a, B: Backend> {
     /// Consecutive rows from this one.

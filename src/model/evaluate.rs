@@ -174,10 +174,10 @@ impl<'n, 'b, B: Backend, R: Real> Evaluator<'n, 'b, B, R> {
             let desc = Linear { rows, inputs, outputs };
             match own {
                 Some(own) => {
-                    net.backend.linear(desc, &input, weight, bias, z, Some(own.moments()))?;
+                    net.backend.linear(desc, &input, weight, bias, z, Some(own.moments()), None)?;
                     own.invert(net, rows)?;
                 }
-                None => net.backend.linear(desc, &input, weight, bias, z, None)?,
+                None => net.backend.linear(desc, &input, weight, bias, z, None, None)?,
             }
         }
         Ok(())

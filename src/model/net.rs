@@ -2,7 +2,7 @@
 
 use super::{Layout, Network, Samples, Spec};
 use crate::Result;
-use crate::backend::{Backend, BatchNorm, Input, Moments, Norm, NormSpans, Part, PartMut, Real, Rows, Span};
+use crate::backend::{Backend, BatchNorm, Input, Moments, Norm, NormSpans, Part, PartMut, Real, Rows, Running, Span};
 use crate::data::InputScale;
 
 /// Parameters and running statistics on a backend, in the engine's precision.
@@ -99,7 +99,7 @@ impl<B: Backend, R: Real> NormStats<B, R> {
     }
 
     /// The same from fresh statistics, which also move the running ones.
-    pub fn feed(&mut self, backend: &B, desc: BatchNorm, running: Moments<'_, B, R>) -> Result<()> {
+    pub fn feed(&mut self, backend: &B, desc: BatchNorm, running: Running<'_, B, R>) -> Result<()> {
         let [mean, var] = self.spans();
         let (mean, var) = (Part::at(&self.mean_var, mean), Part::at(&self.mean_var, var));
         backend.batch_norm(desc, mean, var, PartMut::new(&mut self.inv_std, 0, self.features), Some(running))

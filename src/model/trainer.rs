@@ -4,7 +4,7 @@ use super::net::NormStats;
 use super::{Momentum, Net, Network, Samples};
 use crate::backend::{
     Backend, BatchNorm, Delta, DeltaNorm, Dropout, Field, Input, Linear, LinearBackward, Loss, LossKind,
-    Moments, Optimizer, Part, PartMut, Real, Rows, Update,
+    Moments, Optimizer, Part, PartMut, Real, Rows, Running, Update,
 };
 use crate::rng::stream;
 use crate::{Error, Result};
@@ -36,6 +36,8 @@ pub struct Trainer<'b, B: Backend, R: Real> {
     /// dL/dh of a layer and of the one below it, alternately.
     delta: [B::Buf<R>; 2],
     row_loss: B::Buf<f64>,
+    /// Of every linear layer, or nothing where there is no room.
+    kept: Vec<B::Kept>,
     batch: usize,
     /// Of a step.
     recording: B::Recording,
@@ -78,6 +80,8 @@ impl<'b, B: Backend, R: Real> Trainer<'b, B, R> {
         let widths = &net.spec.widths;
         let widest = widths[1..].iter().max().copied().unwrap_or(0);
         let (has_first, has_second) = moments_of(update.optimizer);
+        // What is kept may fill what is left, and no more: without it a step takes longer, and gives the same bits.
+        let fits = batch * widths.iter().sum::<usize>() * size_of::<R>() <= backend.room();
         let moment = |has: bool| backend.zeros(if has { net.layout.params } else { 0 });
         Ok(Trainer {
             loss,
@@ -94,6 +98,7 @@ impl<'b, B: Backend, R: Real> Trainer<'b, B, R> {
             stats: (0..net.spec.linears()).map(|i| NormStats::running(&net, i)).collect::<Result<_>>()?,
             delta: [backend.zeros(batch * widest)?, backend.zeros(batch * widest)?],
             row_loss: backend.zeros(batch)?,
+            kept: if fits { (0..net.spec.linears()).map(|_| B::Kept::default()).collect() } else { vec![] },
             batch,
             recording: B::Recording::default(),
             net,
@@ -167,7 +172,7 @@ impl<'b, B: Backend, R: Real> Trainer<'b, B, R> {
             };
             let below = (i > 0).then_some(below);
             let delta = Delta { grad, norm };
-            backend.linear_backward(desc, &delta, &input, &net.params, &mut self.grads, below)?;
+            backend.linear_backward(desc, &delta, &input, &net.params, &mut self.grads, below, self.kept.get(i))?;
         }
         Ok(())
     }
@@ -187,17 +192,18 @@ impl<'b, B: Backend, R: Real> Trainer<'b, B, R> {
         let z = PartMut::new(&mut z[0], 0, count * desc.outputs);
         let weight = Part::at(&net.params, spans.weight);
         let bias = spans.bias.map(|bias| Part::at(&net.params, bias));
-        let own = stats[0].as_mut();
+        let (own, kept) = (stats[0].as_mut(), self.kept.get_mut(i));
         let Some((own, [mean, var])) = own.zip(spans.stats) else {
-            return net.backend.linear(desc, &input, weight, bias, z, None);
+            return net.backend.linear(desc, &input, weight, bias, z, None, kept);
         };
-        net.backend.linear(desc, &input, weight, bias, z, Some(own.moments()))?;
+        net.backend.linear(desc, &input, weight, bias, z, Some(own.moments()), kept)?;
         let momentum = match net.spec.bn.momentum {
             Momentum::Fixed(momentum) => momentum,
             Momentum::Cumulative => 1.0 / (self.step + 1) as f64,
         };
         let desc = BatchNorm { rows: count, features: desc.outputs, eps: net.spec.bn.eps, momentum };
-        let running = Moments { buf: &mut self.net.running, mean, var };
+        let moments = Moments { buf: &mut self.net.running, mean, var };
+        let running = Running { moments, status: &self.status };
         own.feed(self.net.backend, desc, running)
     }
 
@@ -209,8 +215,8 @@ impl<'b, B: Backend, R: Real> Trainer<'b, B, R> {
         Ok((rows.iter().sum::<f64>() / count as f64, backend.download(logits)?))
     }
 
-    /// Waits, and answers [`Error::NonFinite`] if a gradient was not finite; parameters and moments are then
-    /// those before that step.
+    /// Waits, and answers [`Error::NonFinite`] if a gradient was not finite; parameters and moments are then those before
+    /// that step, however many were begun since, and running statistics have met its batch and no later one.
     pub fn check(&self) -> Result<()> {
         let status = self.net.backend.download(Part::new(&self.status, 0, 2))?;
         let [flag, step] = status[..] else { unreachable!("a status has two words") };

@@ -110,7 +110,7 @@ impl Job for Speed {
             let weight = Part::new(&weight, 0, desc.inputs * desc.outputs);
             let out = PartMut::new(&mut z, 0, desc.rows * desc.outputs);
             let clock = Instant::now();
-            backend.linear(desc, &Input::plain(field), weight, None, out, None)?;
+            backend.linear(desc, &Input::plain(field), weight, None, out, None, None)?;
             backend.download(Part::new(&z, 0, 1))?; // waits
             Ok(2.0 * (desc.rows * desc.inputs * desc.outputs) as f64 / clock.elapsed().as_secs_f64())
         };

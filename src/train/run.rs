@@ -53,6 +53,10 @@ pub struct Row {
 pub const COLUMNS: [&str; 7] =
     ["step", "epoch", "seconds", "train_loss", "train_accuracy", "test_loss", "test_accuracy"];
 
+/// Updates from one look at the status to the next, where nothing else asks for one: on a card a look waits for all
+/// that is queued.
+const CHECKED_EVERY: u64 = 32;
+
 /// What the surroundings tell a run, and hear from it.
 pub trait Control: Sync {
     /// Why the run should stop now, if it should.
@@ -110,8 +114,24 @@ pub fn run<B: Backend, R: Real>(
     let mut next = due.partition_point(|step| resumed.is_some_and(|resumed| *step <= resumed));
     loop {
         let step = trainer.step;
-        if due.get(next) == Some(&step) {
-            trainer.check()?;
+        let stop = control.stop();
+        let probed = due.get(next) == Some(&step);
+        let every = config.checkpoint.every;
+        let regular = every > 0 && step > 0 && step.is_multiple_of(every) && resumed != Some(step);
+        let saved = stop.is_some() || step >= steps || regular;
+        if (probed || saved || step.is_multiple_of(CHECKED_EVERY))
+            && let Err(error) = trainer.check()
+        {
+            let Error::NonFinite { step: met, .. } = error else { return Err(error) };
+            trainer.step = met - 1; // that update was not done, and none after it
+            manifest.status = Status::NonFinite;
+            manifest.end = Some(now());
+            manifest.step = trainer.step;
+            checkpoint::save(&trainer, config, dir)?;
+            dir.write_manifest(&manifest)?;
+            return Err(kept_in(error, &dir.checkpoint(trainer.step)));
+        }
+        if probed {
             let [training, probing] = &mut manifest.seconds;
             *training += lap(&mut clock);
             let moment = Moment { step, net: &trainer.net, train: &train, test: test.as_ref() };
@@ -125,11 +145,7 @@ pub fn run<B: Backend, R: Real>(
             next += 1;
         }
         control.progress(step);
-        let stop = control.stop();
-        let every = config.checkpoint.every;
-        let regular = every > 0 && step > 0 && step.is_multiple_of(every) && resumed != Some(step);
-        if stop.is_some() || step >= steps || regular {
-            trainer.check()?;
+        if saved {
             checkpoint::save(&trainer, config, dir)?;
             dir.prune_checkpoints(config.checkpoint.keep)?;
         }
@@ -146,15 +162,6 @@ pub fn run<B: Backend, R: Real>(
         }
         let (rows, count) = batches.at(step)?;
         trainer.step(&train, rows, count)?;
-        if let Err(error) = trainer.check() {
-            manifest.status = Status::NonFinite;
-            manifest.end = Some(now());
-            manifest.step = step;
-            trainer.step = step; // the update was not done
-            checkpoint::save(&trainer, config, dir)?;
-            dir.write_manifest(&manifest)?;
-            return Err(kept_in(error, &dir.checkpoint(step)));
-        }
     }
 }
 

@@ -33,6 +33,7 @@ impl<R: Real> Call<'_, R> {
                     mean: Span { start: outputs, len: outputs },
                     var: Span { start: 0, len: outputs },
                 }),
+                None,
             )
             .unwrap();
         let z = wide(&all(backend, &z));

@@ -93,6 +93,18 @@ impl<R: Real> Call<R> {
         through_norm: bool,
         with_below: bool,
     ) -> (Vec<R>, Vec<R>) {
+        self.run_after(backend, input, through_norm, with_below, None)
+    }
+
+    /// The same, with what the forward pass left if `kept` is given, which is made first.
+    pub fn run_after<B: Backend>(
+        &self,
+        backend: &B,
+        input: &Input<'_, B, R>,
+        through_norm: bool,
+        with_below: bool,
+        mut kept: Option<B::Kept>,
+    ) -> (Vec<R>, Vec<R>) {
         let &Call { rows, inputs, outputs, .. } = self;
         let at = spans(inputs, outputs);
         let above = self.above.upload(backend);
@@ -111,9 +123,16 @@ impl<R: Real> Call<R> {
             bias: Some(at.bias),
             below_norm: norm_below.then_some(at.below),
         };
+        if let Some(kept) = &mut kept {
+            let mut z = poisoned::<B, R>(backend, rows * outputs);
+            let to = PartMut::new(&mut z, 0, rows * outputs);
+            let weight = Part::at(&params, at.weight);
+            let desc = Linear { rows, inputs, outputs };
+            backend.linear(desc, input, weight, None, to, None, Some(kept)).unwrap();
+        }
         let delta = Delta { grad: &grad, norm };
         let below_buf = with_below.then_some(&mut below);
-        backend.linear_backward(desc, &delta, input, &params, &mut grads, below_buf).unwrap();
+        backend.linear_backward(desc, &delta, input, &params, &mut grads, below_buf, kept.as_ref()).unwrap();
         (all(backend, &grads), all(backend, &below))
     }
 

@@ -335,7 +335,7 @@ fn first_layer<B: Backend, R: Real>(
 ) -> Result<()> {
     let (inputs, outputs) = (net.spec.inputs(), net.spec.widths[1]);
     let z = PartMut::new(z, start * outputs, count * outputs);
-    net.backend.linear(Linear { rows: count, inputs, outputs }, input, weight, bias, z, None)
+    net.backend.linear(Linear { rows: count, inputs, outputs }, input, weight, bias, z, None, None)
 }
 
 /// Predicted classes of the last pass into their place in the segment.

@@ -80,6 +80,7 @@ impl Rows<'_, Cpu> {
 impl Backend for Cpu {
     type Buf<T: Element> = Vec<T>;
     type Recording = (); // an operation costs nothing to begin
+    type Kept = (); // operands are formed in the cache, for less than they would take to read
 
     fn name(&self) -> String {
         "cpu".into()
@@ -143,6 +144,7 @@ impl Backend for Cpu {
         bias: Option<Part<'_, Self, R>>,
         z: PartMut<'_, Self, R>,
         moments: Option<Moments<'_, Self, R>>,
+        _: Option<&mut ()>,
     ) -> Result<()> {
         linear::linear(desc, input, weight, bias, z, moments)
     }
@@ -173,7 +175,7 @@ impl Backend for Cpu {
         mean: Part<'_, Self, R>,
         var: Part<'_, Self, R>,
         inv_std: PartMut<'_, Self, R>,
-        running: Option<Moments<'_, Self, R>>,
+        running: Option<Running<'_, Self, R>>,
     ) -> Result<()> {
         batch_norm::batch_norm(desc, mean, var, inv_std, running)
     }
@@ -197,6 +199,7 @@ impl Backend for Cpu {
         params: &Vec<R>,
         grads: &mut Vec<R>,
         below: Option<&mut Vec<R>>,
+        _: Option<&()>,
     ) -> Result<()> {
         linear_backward::linear_backward(desc, delta, input, params, grads, below)
     }

@@ -3,10 +3,11 @@
 
 use super::args::{address, address_mut, address_of};
 use super::matmul::TileSums;
-use super::{Cuda, combine, matmul, planes};
+use super::{Cuda, Kept, combine, matmul, planes};
 use crate::Result;
 use crate::backend::*;
 
+#[allow(clippy::too_many_arguments)] // those of the operation
 pub(super) fn linear<R: Real>(
     cuda: &Cuda,
     desc: Linear,
@@ -15,19 +16,25 @@ pub(super) fn linear<R: Real>(
     bias: Option<Part<'_, Cuda, R>>,
     z: PartMut<'_, Cuda, R>,
     moments: Option<Moments<'_, Cuda, R>>,
+    kept: Option<&mut Kept>,
 ) -> Result<()> {
     desc.check(input, &weight, &bias, &z, &moments)?;
     let Linear { rows, inputs, outputs } = desc;
+    let kept = kept.map(|kept| {
+        *kept = Kept::default(); // whose memory serves again
+        kept
+    });
     let weight = planes::of_weight(cuda, weight, outputs, inputs)?;
     let x = planes::of_input(cuda, input, rows, inputs)?;
     let tiles = moments.as_ref().map(|_| TileSums::new(cuda, rows, outputs)).transpose()?;
     let (shape, bias) = ((rows, outputs, inputs), bias.map_or(0, address));
     matmul::forward(cuda, (&x, &weight), shape, bias, address_mut(&z), tiles.as_ref())?;
-    match (moments, tiles) {
-        (Some(Moments { buf, mean, var }), Some(tiles)) => {
-            let to = (address_of(buf, mean), address_of(buf, var));
-            combine::moments(cuda, &tiles, (rows, outputs), to)
-        }
-        _ => Ok(()),
+    if let Some((Moments { buf, mean, var }, tiles)) = moments.zip(tiles) {
+        let to = (address_of(buf, mean), address_of(buf, var));
+        combine::moments(cuda, &tiles, (rows, outputs), to)?;
     }
+    if let Some(kept) = kept {
+        kept.keep(x, weight);
+    }
+    Ok(())
 }

@@ -3,10 +3,11 @@
 
 use super::args::{self, address_of};
 use super::matmul::{TILE, TileSums};
-use super::{Buffer, Cuda, combine, matmul, planes};
+use super::{Buffer, Cuda, Kept, combine, matmul, planes};
 use crate::Result;
 use crate::backend::*;
 
+#[allow(clippy::too_many_arguments)] // those of the operation
 pub(super) fn linear_backward<R: Real>(
     cuda: &Cuda,
     desc: LinearBackward,
@@ -15,6 +16,7 @@ pub(super) fn linear_backward<R: Real>(
     params: &Buffer<R>,
     grads: &mut Buffer<R>,
     below: Option<&mut Buffer<R>>,
+    kept: Option<&Kept>,
 ) -> Result<()> {
     desc.check::<Cuda, R>(delta, input, params, grads, below.as_deref())?;
     let LinearBackward { rows, inputs, outputs, .. } = desc;
@@ -27,17 +29,31 @@ pub(super) fn linear_backward<R: Real>(
     }
 
     if let Some(below) = below {
-        let weight = planes::of_weight(cuda, Part::at(params, desc.weight), outputs, inputs)?;
+        let formed;
+        let weight = match kept.map(|kept| kept.weight(outputs, inputs)).transpose()?.flatten() {
+            Some(weight) => weight,
+            None => {
+                formed = planes::of_weight(cuda, Part::at(params, desc.weight), outputs, inputs)?;
+                &formed
+            }
+        };
         let tiles = desc.below_norm.map(|at| Ok((at, TileSums::new(cuda, rows, inputs)?))).transpose()?;
         let (shape, input) = ((rows, inputs, outputs), args::Input::from(input));
         let sums = tiles.as_ref().map(|(_, sums)| sums);
-        matmul::below(cuda, (&dz, &weight), shape, input, below.address(), sums)?;
+        matmul::below(cuda, (&dz, weight), shape, input, below.address(), sums)?;
         if let Some((at, sums)) = tiles {
             let to = (address_of(grads, at.beta), address_of(grads, at.gamma));
             combine::sums(cuda, &sums, (rows, inputs), to)?;
         }
     }
 
-    let x = planes::of_input(cuda, input, rows, inputs)?;
-    matmul::weight(cuda, (&dz, &x), (outputs, inputs, rows), address_of(grads, desc.weight))
+    let formed;
+    let x = match kept.map(|kept| kept.x(rows, inputs)).transpose()?.flatten() {
+        Some(x) => x,
+        None => {
+            formed = planes::of_input(cuda, input, rows, inputs)?;
+            &formed
+        }
+    };
+    matmul::weight(cuda, (&dz, x), (outputs, inputs, rows), address_of(grads, desc.weight))
 }

@@ -32,6 +32,7 @@ mod update;
 use super::*;
 pub use buffer::Buffer;
 pub use driver::{Card, Counters, Missing};
+pub use planes::Kept;
 use driver::{Device, Driver, Function, Grid};
 pub use present::{card, cards, kernels, usable_card};
 pub use rank_mass::{RankMethod, RankPlan};
@@ -143,6 +144,7 @@ fn only_f32<R: Real>() -> Result<()> {
 impl Backend for Cuda {
     type Buf<T: Element> = Buffer<T>;
     type Recording = Recording;
+    type Kept = Kept;
 
     fn name(&self) -> String {
         self.device.name.clone()
@@ -216,9 +218,10 @@ impl Backend for Cuda {
         bias: Option<Part<'_, Self, R>>,
         z: PartMut<'_, Self, R>,
         moments: Option<Moments<'_, Self, R>>,
+        kept: Option<&mut Kept>,
     ) -> Result<()> {
         only_f32::<R>()?;
-        linear::linear(self, desc, input, weight, bias, z, moments)
+        linear::linear(self, desc, input, weight, bias, z, moments, kept)
     }
 
     fn moments<R: Real>(
@@ -237,7 +240,7 @@ impl Backend for Cuda {
         mean: Part<'_, Self, R>,
         var: Part<'_, Self, R>,
         inv_std: PartMut<'_, Self, R>,
-        running: Option<Moments<'_, Self, R>>,
+        running: Option<Running<'_, Self, R>>,
     ) -> Result<()> {
         only_f32::<R>()?;
         batch_norm::batch_norm(self, desc, mean, var, inv_std, running)
@@ -263,9 +266,10 @@ impl Backend for Cuda {
         params: &Buffer<R>,
         grads: &mut Buffer<R>,
         below: Option<&mut Buffer<R>>,
+        kept: Option<&Kept>,
     ) -> Result<()> {
         only_f32::<R>()?;
-        linear_backward::linear_backward(self, desc, delta, input, params, grads, below)
+        linear_backward::linear_backward(self, desc, delta, input, params, grads, below, kept)
     }
 
     fn update<R: Real>(

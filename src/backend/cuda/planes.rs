@@ -4,7 +4,7 @@ use super::args::{self, Address, address, address_of};
 use super::driver::Grid;
 use super::matmul::Operand;
 use super::{Buffer, Cuda, Kernel};
-use crate::Result;
+use crate::{Error, Result};
 use crate::backend::*;
 use bytemuck::{Pod, Zeroable};
 
@@ -50,18 +50,57 @@ impl Format {
     }
 }
 
-/// An operand, and the memory it stands in: to be kept until its products are queued.
+/// An operand, and the memory it stands in: to be held until its products are queued.
 pub(super) struct Planes {
     pub operand: Operand,
-    _data: Option<Buffer<u8>>,
+    shape: (usize, usize),
+    data: Option<Buffer<u8>>,
     _exponents: Option<Buffer<u32>>,
+}
+
+/// The operands of a layer's forward pass.
+#[derive(Default)]
+pub struct Kept {
+    x: Option<Planes>,
+    weight: Option<Planes>,
+}
+
+impl Kept {
+    /// Takes over what has memory of its own; what stands in somebody else's may be gone by the backward pass.
+    pub(super) fn keep(&mut self, x: Planes, weight: Planes) {
+        let own = |planes: Planes| planes.data.is_some().then_some(planes);
+        *self = Kept { x: own(x), weight: own(weight) };
+    }
+
+    /// x, if it is there; `rows` by `columns`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if it is another.
+    pub(super) fn x(&self, rows: usize, columns: usize) -> Result<Option<&Planes>> {
+        of_shape(&self.x, (rows, columns))
+    }
+
+    /// The same for W.
+    pub(super) fn weight(&self, rows: usize, columns: usize) -> Result<Option<&Planes>> {
+        of_shape(&self.weight, (rows, columns))
+    }
+}
+
+fn of_shape(planes: &Option<Planes>, shape: (usize, usize)) -> Result<Option<&Planes>> {
+    match planes {
+        Some(planes) if planes.shape != shape => Err(Error::Shape {
+            op: "linear_backward",
+            what: format!("kept of {:?} for {shape:?}", planes.shape),
+        }),
+        planes => Ok(planes.as_ref()),
+    }
 }
 
 impl Planes {
     /// An f32 matrix as it is stored, without gaps.
-    fn in_place(data: Address, columns: usize) -> Planes {
-        let operand = Operand { data, pitch: columns as u32, scale: 1.0, ..Operand::zeroed() };
-        Planes { operand, _data: None, _exponents: None }
+    fn in_place(data: Address, shape: (usize, usize)) -> Planes {
+        let operand = Operand { data, pitch: shape.1 as u32, scale: 1.0, ..Operand::zeroed() };
+        Planes { operand, shape, data: None, _exponents: None }
     }
 }
 
@@ -89,7 +128,7 @@ pub(super) fn of_input<R: Real>(
             field: Field { z, noise: None, norm: None },
             activation: Activation::Identity,
             dropout: None,
-        } if format == Format::Single => Ok(Planes::in_place(address(z), columns)),
+        } if format == Format::Single => Ok(Planes::in_place(address(z), (rows, columns))),
         // A byte is exact in 16 bits of either kind: one plane is enough, and the scale is left to the product.
         Input::Pixels { pixels, rows: which, scale, shift }
             if format != Format::Single && shift == R::zero() =>
@@ -122,7 +161,7 @@ pub(super) fn of_delta<R: Real>(
         let to = Target { sums, ..Target::nothing((rows, columns)) };
         source.launch(cuda, to)?;
     }
-    Ok(Planes::in_place(delta.grad.address(), columns))
+    Ok(Planes::in_place(delta.grad.address(), (rows, columns)))
 }
 
 /// Writes `source` [rows, columns], each block `scaled` to the range of its format or as it is; the sums over each 128
@@ -159,7 +198,7 @@ fn write<S: Source>(
         blocks_across: columns.div_ceil(BLOCK.1) as u32,
         scale: 1.0,
     };
-    Ok(Planes { operand, _data: Some(data), _exponents: exponents })
+    Ok(Planes { operand, shape, data: Some(data), _exponents: exponents })
 }
 
 fn blocks((rows, columns): (usize, usize)) -> usize {
