@@ -149,19 +149,7 @@ __device__ __forceinline__ void finish_forward(float (&sum)[64], const Matmul& a
     if (a.first) tile_moments<M16, N8, Barrier>(sum, a, shared, at);
 }
 
-// g = scale sum f'(h) dropout of the layer below, for one element; `standard` becomes its x-hat.
-__device__ __forceinline__ float through_activation(const Matmul& a, float g, size_t row, unsigned column,
-                                                    float& standard) {
-    standard = 0.0f;
-    if (a.input.pixels) return g;
-    standard = standardised(a.input.field, row, column, a.n);
-    g = g * slope(a.input.activation, affine(a.input.field.norm, standard, column));
-    // Not g times the factor: a dropped NaN or infinity is 0, as on the CPU.
-    const float factor = dropout_factor(a.input.dropout, row, column);
-    return factor == 0.0f ? 0.0f : g * factor;
-}
-
-// out = g, and the sums of g and g x-hat over the tile's rows.
+// out = g = scale sum f'(h) dropout of the layer below, and the sums of g and g x-hat over the tile's rows.
 //
 // Registers have no index, and one copy of f' for each of them would be a large program: instead the fragments move
 // up by one column of fragments at a time, and the first column is worked on.
@@ -185,7 +173,7 @@ __device__ __forceinline__ void finish_below(float (&sum)[64], const Matmul& a, 
                 if (row >= a.m || column + c >= a.n) continue;
                 float standard;
                 g[c] = scale * sum[(i / 2) * N8 * 4 + i % 2 * 2 + c];
-                g[c] = through_activation(a, g[c], row, column + c, standard);
+                g[c] = through_activation(a.input, a.n, g[c], row, column + c, standard);
                 v[c] += g[c];
                 v[2 + c] = fmaf(g[c], standard, v[2 + c]);
             }

@@ -46,12 +46,16 @@ struct Input {
     unsigned activation, unused;
 };
 
-// x-hat under a norm, else the local field itself.
-__device__ __forceinline__ float standardised(const Field& field, size_t row, unsigned column, unsigned features) {
-    float z = field.z[row * features + column];
+// x-hat under a norm, else the local field itself, of the z at (row, column).
+__device__ __forceinline__ float standardise(const Field& field, float z, size_t row, unsigned column,
+                                             unsigned features) {
     if (field.xi) z = z + field.amplitude[row] * field.xi[row * features + column];
     if (field.norm.mean) z = (z - field.norm.mean[column]) * field.norm.inv_std[column];
     return z;
+}
+
+__device__ __forceinline__ float standardised(const Field& field, size_t row, unsigned column, unsigned features) {
+    return standardise(field, field.z[row * features + column], row, column, features);
 }
 
 __device__ __forceinline__ float affine(const Norm& norm, float standard, unsigned column) {
@@ -71,12 +75,33 @@ __device__ __forceinline__ float dropout_factor(const Dropout& dropout, size_t r
     return (column & 2 ? high : low) >= dropout.keep_from ? dropout.scale : 0.0f;
 }
 
-// Element (row, column) of the x [rows][features] that `input` stands for.
-__device__ __forceinline__ float input_at(const Input& input, size_t row, unsigned column, unsigned features) {
-    if (input.pixels)
-        return input.scale * float(input.pixels[row_at(input.rows, row) * features + column]) + input.shift;
-    const float x = activate(input.activation, local_field(input.field, row, column, features));
+// What element (row, column) of x is formed from: a byte, or z.
+__device__ __forceinline__ float stored_at(const Input& input, size_t row, unsigned column, unsigned features) {
+    return input.pixels ? float(input.pixels[row_at(input.rows, row) * features + column])
+                        : input.field.z[row * features + column];
+}
+
+// Element (row, column) of the x [rows][features] that `input` stands for, from what is stored there.
+__device__ __forceinline__ float form(const Input& input, float stored, size_t row, unsigned column, unsigned features) {
+    if (input.pixels) return input.scale * stored + input.shift;
+    const float standard = standardise(input.field, stored, row, column, features);
+    const float x = activate(input.activation, affine(input.field.norm, standard, column));
     // Not x times the factor: a dropped NaN or infinity is 0, as on the CPU.
     const float factor = dropout_factor(input.dropout, row, column);
     return factor == 0.0f ? 0.0f : x * factor;
+}
+
+__device__ __forceinline__ float input_at(const Input& input, size_t row, unsigned column, unsigned features) {
+    return form(input, stored_at(input, row, column, features), row, column, features);
+}
+
+// g f'(h) dropout, for the gradient g with respect to element (row, column) of `input`; `standard` becomes its x-hat.
+__device__ __forceinline__ float through_activation(const Input& input, unsigned features, float g, size_t row,
+                                                    unsigned column, float& standard) {
+    standard = 0.0f;
+    if (input.pixels) return g;
+    standard = standardised(input.field, row, column, features);
+    g = g * slope(input.activation, affine(input.field.norm, standard, column));
+    const float factor = dropout_factor(input.dropout, row, column);
+    return factor == 0.0f ? 0.0f : g * factor;
 }

@@ -133,6 +133,8 @@ fn matches<B: Backend, R: Real>(
         let what = format!("{rows} x {inputs} -> {outputs}, {}, bias {}", kind.name, bias.is_some());
         call.judge(&what, bound(inputs), &kind.x, kind.slack, &z, compared);
         judge_moments::<R>(&what, &z, outputs, &mean, &var);
+        let alone = call.run_alone(backend, &kind.input);
+        call.judge(&format!("{what}, alone"), bound(inputs), &kind.x, kind.slack, &alone, compared);
     }
 }
 
@@ -162,12 +164,18 @@ fn judge_plain<B: Backend>(
     let buf = backend.upload(x).unwrap();
     let field = Field { z: Part::new(&buf, 0, rows * inputs), noise: None, norm: None };
     let call = Call { rows, inputs, outputs, weight, bias: None };
-    let z = call.run(backend, &Input::plain(field)).0;
+    let input = Input::plain(field);
+    let [z, alone] = [call.run(backend, &input).0, call.run_alone(backend, &input)];
     let whole = |row: &usize| x[row * inputs..][..inputs].iter().all(|x| x.is_finite());
     if weight.iter().all(|w| w.is_finite()) {
         let compared = Vec::from_iter((0..rows).filter(whole));
         let x: Vec<f64> = x.iter().map(|&x| if x.is_finite() { x.into() } else { 0.0 }).collect();
-        call.judge(what, bound(precision, inputs), &x, 0.0, &z, &compared);
+        for z in [&z, &alone] {
+            call.judge(what, bound(precision, inputs), &x, 0.0, z, &compared);
+        }
+    }
+    for (z, alone) in z.iter().zip(&alone) {
+        assert_eq!(z.is_finite(), alone.is_finite(), "{what}: {z} and alone {alone}");
     }
     z
 }

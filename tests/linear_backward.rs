@@ -116,14 +116,21 @@ fn mixed_magnitudes<B: Backend>(backend: &B, precision: Precision) {
     for scales in [&[1e-11f32][..], &[1e-6, 1e-20, 1e-3], &[1e25, 1.0], &[1e-40], &[0.0]] {
         let mut call = Call::<f32>::new(131, 65, 33);
         call.grad.iter_mut().zip(scales.iter().cycle()).for_each(|(g, scale)| *g *= scale);
-        call.judge(backend, PLAIN, false, |k| bound(precision, k), f32_sums);
+        for norm in [false, true] {
+            call.judge(backend, Parts { norm, ..PLAIN }, false, |k| bound(precision, k), f32_sums);
+        }
     }
 }
 
 fn only_rows_with_a_nan_are_lost<B: Backend>(backend: &B, _: Precision) {
+    for norm in [false, true] {
+        only_its_row_is_lost(backend, Parts { dropout: Some(DROPOUT), norm, ..PLAIN });
+    }
+}
+
+fn only_its_row_is_lost<B: Backend>(backend: &B, dropping: Parts) {
     let (rows, inputs, outputs) = (31, 65, 33);
     let at = spans(inputs, outputs);
-    let dropping = Parts { dropout: Some(DROPOUT), ..PLAIN };
     let clean = Call::<f32>::new(rows, inputs, outputs);
     let field = clean.field.upload(backend);
     let (clean_grads, clean_below) = clean.run(backend, &field.whole(dropping), false, true);

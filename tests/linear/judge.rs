@@ -16,6 +16,20 @@ pub struct Call<'a, R> {
 impl<R: Real> Call<'_, R> {
     /// z, and mean and variance of its columns.
     pub fn run<B: Backend>(&self, backend: &B, input: &Input<'_, B, R>) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+        self.run_for(backend, input, true)
+    }
+
+    /// z, where nobody asks for moments.
+    pub fn run_alone<B: Backend>(&self, backend: &B, input: &Input<'_, B, R>) -> Vec<f64> {
+        self.run_for(backend, input, false).0
+    }
+
+    fn run_for<B: Backend>(
+        &self,
+        backend: &B,
+        input: &Input<'_, B, R>,
+        with_moments: bool,
+    ) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
         let &Call { rows, inputs, outputs, weight, bias } = self;
         let weight_buf = backend.upload(&[&[R::nan()], weight, &[R::nan()]].concat()).unwrap();
         let bias_buf = backend.upload(bias.unwrap_or(&[R::nan()])).unwrap();
@@ -28,7 +42,7 @@ impl<R: Real> Call<'_, R> {
                 Part::new(&weight_buf, 1, outputs * inputs),
                 bias.map(|bias| Part::new(&bias_buf, 0, bias.len())),
                 PartMut::new(&mut z, 1, rows * outputs),
-                Some(Moments {
+                with_moments.then_some(Moments {
                     buf: &mut moments,
                     mean: Span { start: outputs, len: outputs },
                     var: Span { start: 0, len: outputs },

@@ -1,8 +1,8 @@
 //! `z = x Wᵀ + b` and the column moments of z: x and W as operands (`kernels/planes.cu`), their product with its
-//! epilogue (`kernels/matmul_*.cu`), the tiles' moments joined (`kernels/combine.cu`).
+//! epilogue (`kernels/matmul_*.cu`), the tiles' moments joined (`kernels/combine.cu`). Or all at once, of few operations.
 
 use super::args::{address, address_mut, address_of};
-use super::matmul::TileSums;
+use super::matmul::{TileSums, small};
 use super::{Cuda, Kept, combine, matmul, planes};
 use crate::Result;
 use crate::backend::*;
@@ -24,6 +24,9 @@ pub(super) fn linear<R: Real>(
         *kept = Kept::default(); // whose memory serves again
         kept
     });
+    if small::has_forward(desc, &moments) {
+        return small::forward(cuda, desc, input, weight, bias, z);
+    }
     let weight = planes::of_weight(cuda, weight, outputs, inputs)?;
     let x = planes::of_input(cuda, input, rows, inputs)?;
     let tiles = moments.as_ref().map(|_| TileSums::new(cuda, rows, outputs)).transpose()?;

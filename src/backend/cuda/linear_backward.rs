@@ -1,8 +1,8 @@
 //! Gradients of one layer: dz, x and W as operands (`kernels/planes.cu`), the two products with their epilogues
-//! (`kernels/matmul_*.cu`), column sums joined (`kernels/combine.cu`).
+//! (`kernels/matmul_*.cu`), column sums joined (`kernels/combine.cu`). Or all at once, of few operations.
 
 use super::args::{self, address_of};
-use super::matmul::{TILE, TileSums};
+use super::matmul::{TILE, TileSums, small};
 use super::{Buffer, Cuda, Kept, combine, matmul, planes};
 use crate::Result;
 use crate::backend::*;
@@ -21,6 +21,9 @@ pub(super) fn linear_backward<R: Real>(
     desc.check::<Cuda, R>(delta, input, params, grads, below.as_deref())?;
     let LinearBackward { rows, inputs, outputs, .. } = desc;
 
+    if small::has_backward(&desc, delta) {
+        return small::backward(cuda, desc, delta.grad, input, params, grads, below);
+    }
     let bias = desc.bias.map(|at| Ok((at, cuda.scratch(rows.div_ceil(TILE) * outputs)?))).transpose()?;
     let sums = bias.as_ref().map(|(_, sums)| sums);
     let dz = planes::of_delta(cuda, delta, grads, (rows, outputs), sums)?;

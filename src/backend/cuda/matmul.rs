@@ -28,6 +28,7 @@ macro_rules! tensor_core_entry {
 }
 
 mod hopper;
+pub(super) mod small;
 
 /// Rows and columns of a tile of the result.
 pub(super) const TILE: usize = 128;
