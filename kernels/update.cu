@@ -1,27 +1,25 @@
 // update.cu -- one optimiser step over all parameters, with PyTorch's formulas in its order of operations.
 //
 //   update_check    lowest index of a gradient that is not finite, piece by piece
-//   update_status   status = [1 + that index, step], unless it is set
-//   update          unless status is set:
+//   update          status = [1 + the lowest of all pieces, step], if there is one and status is not set; unless it is
+//                   set now:
 //                   SGD      p -= lr (g + decay p)
 //                   momentum b = momentum b + (g + decay p);  p -= lr b        (step 1: b starts as 0)
 //                   Adam     g += decay p;  p *= shrink;  m += (1 - b1)(g - m);  v = b2 v + (1 - b2) g g
 //                            p -= rate m/(sqrt(v)/root + eps)                  (AdamW: decay 0, shrink 1 - lr decay)
 //
-// The three run one after the other, so that no parameter moves in a step whose gradient is not finite.
+// One runs after the other, so that no parameter moves in a step whose gradient is not finite.
 //
-// Shapes    params, grads, first, second [len]; lowest [pieces], a piece being 4096 elements; status [2]
+// Shapes    params, grads, first, second [len]; lowest [pieces]; status [2]
 // Aliasing  none
-// Launch    update_check 256 threads a piece; update_status 256 threads, one block; update 256 threads, an element a
-//           thread
+// Launch    256 threads for each piece; they are few, since every block of update looks at all of them
 // Domain    1 <= len < 2^32
 // Repeats   the same bits everywhere: every element by itself, the lowest index by integers
-// Cost      Adam reads 20 and writes 12 bytes a parameter: memory-bound
+// Cost      Adam reads 20 and writes 12 bytes a parameter, which is memory-bound, and 4 bytes for each pair of pieces
 // Rust      src/backend/cuda/update.rs
 // Test      tests/update.rs
 #include "common.cuh"
 
-constexpr unsigned PIECE = 4096;
 constexpr unsigned NONE = 0xffffffffu;
 
 enum Formula : unsigned { DESCEND, ROLL, ADAM };
@@ -32,47 +30,23 @@ struct Update {
     float *first, *second;
     unsigned *lowest, *status;
     uint64_t len;
-    unsigned pieces, step, formula;
+    unsigned piece, pieces, step, formula;   // piece: its length
     float lr, decay, momentum, shrink, new_first, old_second, new_second, rate, root, eps;
-    unsigned unused;
 };
 
-// The lowest over the block's 256 threads, in thread 0.
+// The lowest over the block's 256 threads, in all of them.
 __device__ __forceinline__ unsigned block_lowest(unsigned index) {
     __shared__ unsigned of_warp[8];
     for (unsigned step = WARP / 2; step > 0; step /= 2)
         index = min(index, __shfl_xor_sync(FULL_WARP, index, step));
     if (threadIdx.x % WARP == 0) of_warp[threadIdx.x / WARP] = index;
     __syncthreads();
-    if (threadIdx.x == 0)
-        for (unsigned warp = 1; warp < 8; ++warp) index = min(index, of_warp[warp]);
+    for (unsigned warp = 0; warp < 8; ++warp) index = min(index, of_warp[warp]);
     return index;
 }
 
-extern "C" __global__ void __launch_bounds__(256) update_check(const __grid_constant__ Update a) {
-    unsigned found = NONE;
-    for (unsigned k = 0; k < PIECE / 256; ++k) {
-        const size_t i = size_t(blockIdx.x) * PIECE + k * 256 + threadIdx.x;
-        // An exponent of all ones: infinite or not a number.
-        if (i < a.len && (__float_as_uint(a.grads[i]) & 0x7f800000u) == 0x7f800000u) found = min(found, unsigned(i));
-    }
-    found = block_lowest(found);
-    if (threadIdx.x == 0) a.lowest[blockIdx.x] = found;
-}
-
-extern "C" __global__ void __launch_bounds__(256) update_status(const __grid_constant__ Update a) {
-    unsigned found = NONE;
-    for (unsigned piece = threadIdx.x; piece < a.pieces; piece += 256) found = min(found, a.lowest[piece]);
-    found = block_lowest(found);
-    if (threadIdx.x == 0 && a.status[0] == 0 && found != NONE) {
-        a.status[0] = found + 1;
-        a.status[1] = a.step;
-    }
-}
-
-extern "C" __global__ void __launch_bounds__(256) update(const __grid_constant__ Update a) {
-    const size_t i = size_t(blockIdx.x) * 256 + threadIdx.x;
-    if (i >= a.len || a.status[0] != 0) return;
+// Element number `i` and its moments.
+__device__ __forceinline__ void update_one(const Update& a, size_t i) {
     float p = a.params[i];
     if (a.formula == DESCEND) {
         p -= a.lr * (a.grads[i] + a.decay * p);
@@ -92,4 +66,31 @@ extern "C" __global__ void __launch_bounds__(256) update(const __grid_constant__
         p -= a.rate * m / (sqrtf(v) / a.root + a.eps);
     }
     a.params[i] = p;
+}
+
+extern "C" __global__ void __launch_bounds__(256) update_check(const __grid_constant__ Update a) {
+    const size_t begin = size_t(blockIdx.x) * a.piece, end = min(a.len, begin + a.piece);
+    unsigned found = NONE;
+    for (size_t i = begin + threadIdx.x; i < end; i += 256)
+        // An exponent of all ones: infinite or not a number.
+        if ((__float_as_uint(a.grads[i]) & 0x7f800000u) == 0x7f800000u) found = min(found, unsigned(i));
+    found = block_lowest(found);
+    if (threadIdx.x == 0) a.lowest[blockIdx.x] = found;
+}
+
+extern "C" __global__ void __launch_bounds__(256) update(const __grid_constant__ Update a) {
+    if (a.status[0] != 0) return;
+    unsigned found = NONE;
+    for (unsigned piece = threadIdx.x; piece < a.pieces; piece += 256) found = min(found, a.lowest[piece]);
+    found = block_lowest(found);
+    if (found != NONE) {
+        // Blocks that come later meet a set status, and those that do not see it yet get here too.
+        if (blockIdx.x == 0 && threadIdx.x == 0) {
+            a.status[1] = a.step;
+            a.status[0] = found + 1;
+        }
+        return;
+    }
+    const size_t begin = size_t(blockIdx.x) * a.piece, end = min(a.len, begin + a.piece);
+    for (size_t i = begin + threadIdx.x; i < end; i += 256) update_one(a, i);
 }

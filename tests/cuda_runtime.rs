@@ -13,6 +13,7 @@ on_each_backend!(
     long_transfers_arrive,
     small_writes_arrive_in_order,
     a_step_is_one_graph_and_allocates_nothing,
+    a_small_step_is_nine_launches,
     shapes_keep_their_graphs,
     work_between_steps_changes_nothing,
     threads_record_for_themselves,
@@ -60,9 +61,10 @@ struct Training<'c> {
 }
 
 impl<'c> Training<'c> {
-    fn new(cuda: &'c Cuda) -> Training<'c> {
+    /// With batch norm or without.
+    fn new(cuda: &'c Cuda, norm: bool) -> Training<'c> {
         let (widths, len) = ([30, 24, 17, 10], 150);
-        let network = slow::network(&widths, Activation::Relu, true, InputScale::Unit, 3);
+        let network = slow::network(&widths, Activation::Relu, norm, InputScale::Unit, 3);
         let samples = Samples::new(cuda, &slow::split(len, widths[0], 10, 5)).unwrap();
         let optimizer = Optimizer::AdamW { betas: [0.9, 0.99], eps: 1e-8 };
         let update = Update { optimizer, lr: 1e-3, weight_decay: 0.01, step: 0 };
@@ -87,8 +89,22 @@ fn alone() -> Cuda {
 }
 
 fn a_step_is_one_graph_and_allocates_nothing(_: &Cuda) {
+    for precision in [Precision::Simt, Precision::F32] {
+        one_graph_and_no_memory(&Cuda::open(0, precision).unwrap());
+    }
+}
+
+/// Three layers without batch norm: three forwards, the loss, three backwards, two for the update.
+fn a_small_step_is_nine_launches(_: &Cuda) {
     let cuda = alone();
-    let mut training = Training::new(&cuda);
+    let mut training = Training::new(&cuda, false);
+    let before = cuda.counters();
+    training.step(training.len);
+    assert_eq!(cuda.counters().launches - before.launches, 9);
+}
+
+fn one_graph_and_no_memory(cuda: &Cuda) {
+    let mut training = Training::new(cuda, true);
     training.step(training.len);
     let (before, steps) = (cuda.counters(), 6);
     for _ in 0..steps {
@@ -97,14 +113,14 @@ fn a_step_is_one_graph_and_allocates_nothing(_: &Cuda) {
     let after = cuda.counters();
     assert_eq!(after.allocations, before.allocations);
     assert_eq!((after.sequences - before.sequences, after.graphs), (steps, 1));
-    // The arguments of a step differ from those of the last one in the number of the step alone, which the three kernels
-    // of the update read; so all memory that operations take for themselves is where it was.
-    assert_eq!(after.changes, 3 * (steps - 1));
+    // The arguments of a step differ from those of the last one in the number of the step alone, which the two kernels of
+    // the update read; so all memory that operations take for themselves is where it was.
+    assert_eq!(after.changes, 2 * (steps - 1));
 }
 
 fn shapes_keep_their_graphs(_: &Cuda) {
     let cuda = alone();
-    let mut training = Training::new(&cuda);
+    let mut training = Training::new(&cuda, true);
     for count in [150, 40, 150, 40, 150, 150, 40] {
         training.step(count);
     }
@@ -115,9 +131,9 @@ fn shapes_keep_their_graphs(_: &Cuda) {
 /// Evaluation takes memory that the steps use, and gives it back in another order.
 fn work_between_steps_changes_nothing(_: &Cuda) {
     let cuda = alone();
-    let mut plain = Training::new(&cuda);
+    let mut plain = Training::new(&cuda, true);
     (0..5).for_each(|_| plain.step(plain.len));
-    let mut disturbed = Training::new(&cuda);
+    let mut disturbed = Training::new(&cuda, true);
     let mut kept = Vec::new();
     for step in 0..5 {
         disturbed.step(disturbed.len);
@@ -131,7 +147,7 @@ fn work_between_steps_changes_nothing(_: &Cuda) {
 fn threads_record_for_themselves(_: &Cuda) {
     let cuda = alone();
     let train = || {
-        let mut training = Training::new(&cuda);
+        let mut training = Training::new(&cuda, true);
         (0..8).for_each(|_| training.step(training.len));
         training.params()
     };

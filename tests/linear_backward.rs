@@ -230,7 +230,8 @@ fn wrong_lengths<B: Backend>(backend: &B) {
         let (mut grads, mut below) = (poisoned::<B, f32>(backend, grads), poisoned::<B, f32>(backend, below));
         let delta = Delta { grad: &grad, norm: None };
         let input = uploaded.whole(Parts { norm: true, ..PLAIN });
-        let answer = backend.linear_backward(desc, &delta, &input, &params, &mut grads, Some(&mut below), None);
+        let answer =
+            backend.linear_backward(desc, &delta, &input, &params, &mut grads, Some(&mut below), None);
         assert!(matches!(answer, Err(Error::Shape { .. })), "{desc:?}: {answer:?}");
     }
 }

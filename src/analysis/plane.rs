@@ -36,7 +36,15 @@ impl<B: Backend, R: Real, const DIMS: usize> Plane<B, R, DIMS> {
         let desc = Linear { rows, inputs: self.features, outputs: DIMS };
         let axes = Part::new(&self.axes, 0, DIMS * self.features);
         let offset = Part::new(&self.offset, 0, DIMS);
-        backend.linear(desc, input, axes, Some(offset), PartMut::new(&mut self.out, 0, rows * DIMS), None, None)?;
+        backend.linear(
+            desc,
+            input,
+            axes,
+            Some(offset),
+            PartMut::new(&mut self.out, 0, rows * DIMS),
+            None,
+            None,
+        )?;
         let host = backend.download(Part::new(&self.out, 0, rows * DIMS))?;
         Ok(host.chunks_exact(DIMS).map(|row| std::array::from_fn(|d| row[d].wide())).collect())
     }

@@ -2,7 +2,9 @@
 
 use super::{Layout, Network, Samples, Spec};
 use crate::Result;
-use crate::backend::{Backend, BatchNorm, Input, Moments, Norm, NormSpans, Part, PartMut, Real, Rows, Running, Span};
+use crate::backend::{
+    Backend, BatchNorm, Input, Moments, Norm, NormSpans, Part, PartMut, Real, Rows, Running, Span,
+};
 use crate::data::InputScale;
 
 /// Parameters and running statistics on a backend, in the engine's precision.

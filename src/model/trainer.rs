@@ -172,7 +172,15 @@ impl<'b, B: Backend, R: Real> Trainer<'b, B, R> {
             };
             let below = (i > 0).then_some(below);
             let delta = Delta { grad, norm };
-            backend.linear_backward(desc, &delta, &input, &net.params, &mut self.grads, below, self.kept.get(i))?;
+            backend.linear_backward(
+                desc,
+                &delta,
+                &input,
+                &net.params,
+                &mut self.grads,
+                below,
+                self.kept.get(i),
+            )?;
         }
         Ok(())
     }

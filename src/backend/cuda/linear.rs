@@ -16,19 +16,16 @@ pub(super) fn linear<R: Real>(
     bias: Option<Part<'_, Cuda, R>>,
     z: PartMut<'_, Cuda, R>,
     moments: Option<Moments<'_, Cuda, R>>,
-    kept: Option<&mut Kept>,
+    mut kept: Option<&mut Kept>,
 ) -> Result<()> {
     desc.check(input, &weight, &bias, &z, &moments)?;
     let Linear { rows, inputs, outputs } = desc;
-    let kept = kept.map(|kept| {
-        *kept = Kept::default(); // whose memory serves again
-        kept
-    });
+    let [old_x, old_weight] = kept.as_mut().map_or([None, None], |kept| kept.take());
     if small::has_forward(desc, &moments) {
         return small::forward(cuda, desc, input, weight, bias, z);
     }
-    let weight = planes::of_weight(cuda, weight, outputs, inputs)?;
-    let x = planes::of_input(cuda, input, rows, inputs)?;
+    let weight = planes::of_weight(cuda, weight, outputs, inputs, old_weight)?;
+    let x = planes::of_input(cuda, input, rows, inputs, old_x)?;
     let tiles = moments.as_ref().map(|_| TileSums::new(cuda, rows, outputs)).transpose()?;
     let (shape, bias) = ((rows, outputs, inputs), bias.map_or(0, address));
     matmul::forward(cuda, (&x, &weight), shape, bias, address_mut(&z), tiles.as_ref())?;

@@ -36,7 +36,7 @@ pub(super) fn linear_backward<R: Real>(
         let weight = match kept.map(|kept| kept.weight(outputs, inputs)).transpose()?.flatten() {
             Some(weight) => weight,
             None => {
-                formed = planes::of_weight(cuda, Part::at(params, desc.weight), outputs, inputs)?;
+                formed = planes::of_weight(cuda, Part::at(params, desc.weight), outputs, inputs, None)?;
                 &formed
             }
         };
@@ -54,7 +54,7 @@ pub(super) fn linear_backward<R: Real>(
     let x = match kept.map(|kept| kept.x(rows, inputs)).transpose()?.flatten() {
         Some(x) => x,
         None => {
-            formed = planes::of_input(cuda, input, rows, inputs)?;
+            formed = planes::of_input(cuda, input, rows, inputs, None)?;
             &formed
         }
     };

@@ -4,8 +4,8 @@ use super::args::{self, Address, address, address_of};
 use super::driver::Grid;
 use super::matmul::Operand;
 use super::{Buffer, Cuda, Kernel};
-use crate::{Error, Result};
 use crate::backend::*;
+use crate::{Error, Result};
 use bytemuck::{Pod, Zeroable};
 
 const OPERAND_OF_INPUT: Kernel = Kernel::new("planes", "operand_of_input");
@@ -55,7 +55,7 @@ pub(super) struct Planes {
     pub operand: Operand,
     shape: (usize, usize),
     data: Option<Buffer<u8>>,
-    _exponents: Option<Buffer<u32>>,
+    exponents: Option<Buffer<u32>>,
 }
 
 /// The operands of a layer's forward pass.
@@ -66,6 +66,11 @@ pub struct Kept {
 }
 
 impl Kept {
+    /// What there was of x and of W, whose memory serves again: a step then finds everything where the last one had it.
+    pub(super) fn take(&mut self) -> [Option<Planes>; 2] {
+        [self.x.take(), self.weight.take()]
+    }
+
     /// Takes over what has memory of its own; what stands in somebody else's may be gone by the backward pass.
     pub(super) fn keep(&mut self, x: Planes, weight: Planes) {
         let own = |planes: Planes| planes.data.is_some().then_some(planes);
@@ -100,27 +105,29 @@ impl Planes {
     /// An f32 matrix as it is stored, without gaps.
     fn in_place(data: Address, shape: (usize, usize)) -> Planes {
         let operand = Operand { data, pitch: shape.1 as u32, scale: 1.0, ..Operand::zeroed() };
-        Planes { operand, shape, data: None, _exponents: None }
+        Planes { operand, shape, data: None, exponents: None }
     }
 }
 
-/// W [rows, columns].
+/// W [rows, columns], in the memory of `old` if that fits.
 pub(super) fn of_weight<R: Real>(
     cuda: &Cuda,
     weight: Part<'_, Cuda, R>,
     rows: usize,
     columns: usize,
+    old: Option<Planes>,
 ) -> Result<Planes> {
     let field = Field { z: weight, noise: None, norm: None };
-    of_input(cuda, &Input::plain(field), rows, columns)
+    of_input(cuda, &Input::plain(field), rows, columns, old)
 }
 
-/// The x [rows, columns] that `input` stands for.
+/// The x [rows, columns] that `input` stands for, in the memory of `old` if that fits.
 pub(super) fn of_input<R: Real>(
     cuda: &Cuda,
     input: &Input<'_, Cuda, R>,
     rows: usize,
     columns: usize,
+    old: Option<Planes>,
 ) -> Result<Planes> {
     let format = Format::of(cuda.precision);
     match *input {
@@ -135,11 +142,11 @@ pub(super) fn of_input<R: Real>(
         {
             let bytes: Input<Cuda, R> = Input::Pixels { pixels, rows: which, scale: R::one(), shift };
             let format = if format == Format::HalfPair { Format::Half } else { format };
-            let mut x = write(cuda, &args::Input::from(&bytes), format, false, (rows, columns), 0)?;
+            let mut x = write(cuda, &args::Input::from(&bytes), (format, false), (rows, columns), 0, old)?;
             x.operand.scale = scale.wide() as f32;
             Ok(x)
         }
-        _ => write(cuda, &args::Input::from(input), format, format.scaled(), (rows, columns), 0),
+        _ => write(cuda, &args::Input::from(input), (format, format.scaled()), (rows, columns), 0, old),
     }
 }
 
@@ -155,7 +162,7 @@ pub(super) fn of_delta<R: Real>(
     let source = DeltaSource::new(delta, grads);
     let sums = sums.map_or(0, Buffer::address);
     if format != Format::Single || delta.norm.is_some() {
-        return write(cuda, &source, format, format.scaled(), (rows, columns), sums);
+        return write(cuda, &source, (format, format.scaled()), (rows, columns), sums, None);
     }
     if sums != 0 {
         let to = Target { sums, ..Target::nothing((rows, columns)) };
@@ -165,20 +172,21 @@ pub(super) fn of_delta<R: Real>(
 }
 
 /// Writes `source` [rows, columns], each block `scaled` to the range of its format or as it is; the sums over each 128
-/// rows go to `sums`, unless that is null.
+/// rows go to `sums`, unless that is null. The memory is that of `old`, if it fits.
 fn write<S: Source>(
     cuda: &Cuda,
     source: &S,
-    format: Format,
-    scaled: bool,
+    (format, scaled): (Format, bool),
     shape: (usize, usize),
     sums: Address,
+    old: Option<Planes>,
 ) -> Result<Planes> {
     let (rows, columns) = shape;
     let pitch = columns.next_multiple_of(8);
     let bytes = rows * pitch * if format == Format::Single { 4 } else { 2 * format.planes() };
-    let data = cuda.scratch::<u8>(bytes)?;
-    let exponents = scaled.then(|| cuda.scratch::<u32>(blocks(shape))).transpose()?;
+    let (old_data, old_exponents) = old.map_or((None, None), |old| (old.data, old.exponents));
+    let data = fitting(cuda, old_data, bytes)?;
+    let exponents = scaled.then(|| fitting(cuda, old_exponents, blocks(shape))).transpose()?;
     let to = Target {
         data: data.address(),
         exponents: exponents.as_ref().map_or(0, Buffer::address),
@@ -198,7 +206,15 @@ fn write<S: Source>(
         blocks_across: columns.div_ceil(BLOCK.1) as u32,
         scale: 1.0,
     };
-    Ok(Planes { operand, shape, data: Some(data), _exponents: exponents })
+    Ok(Planes { operand, shape, data: Some(data), exponents })
+}
+
+/// Memory for `len` elements: the old one if it is just so large.
+fn fitting<T: Element>(cuda: &Cuda, old: Option<Buffer<T>>, len: usize) -> Result<Buffer<T>> {
+    match old.filter(|old| old.len() == len) {
+        Some(old) => Ok(old),
+        None => cuda.scratch(len),
+    }
 }
 
 fn blocks((rows, columns): (usize, usize)) -> usize {

@@ -8,11 +8,11 @@ use crate::backend::{self as host, Optimizer, Real};
 use bytemuck::{Pod, Zeroable};
 
 const UPDATE_CHECK: Kernel = Kernel::new("update", "update_check");
-const UPDATE_STATUS: Kernel = Kernel::new("update", "update_status");
 const UPDATE: Kernel = Kernel::new("update", "update");
 
-/// Gradients that one block of the check looks at.
-const PIECE: usize = 4096;
+/// Parameters of a piece, and most pieces; of more parameters they are longer.
+const PIECE: usize = 1024;
+const MOST_PIECES: usize = 1024;
 
 /// The kernels' parameter.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -25,6 +25,7 @@ struct Update {
     lowest: Address,
     status: Address,
     len: u64,
+    piece: u32,
     pieces: u32,
     step: u32,
     formula: u32,
@@ -38,7 +39,6 @@ struct Update {
     rate: f32,
     root: f32,
     eps: f32,
-    unused: u32,
 }
 
 pub(super) fn update<R: Real>(
@@ -55,7 +55,8 @@ pub(super) fn update<R: Real>(
     if len == 0 {
         return Ok(());
     }
-    let pieces = len.div_ceil(PIECE);
+    let piece = PIECE.max(len.div_ceil(MOST_PIECES));
+    let pieces = len.div_ceil(piece);
     let lowest = cuda.scratch::<u32>(pieces)?;
     let args = Update {
         params: params.address(),
@@ -65,18 +66,17 @@ pub(super) fn update<R: Real>(
         lowest: lowest.address(),
         status: status.address(),
         len: len as u64,
+        piece: piece as u32,
         pieces: pieces as u32,
         step: desc.step as u32,
         ..numbers(&desc)
     };
-    let block = Grid { blocks: [1, 1, 1], threads: 256, shared: 0 };
-    let check = Grid { blocks: [pieces as u32, 1, 1], ..block };
-    // SAFETY: `Update` is the parameter of all three; `check` found params and grads, and the moments that the formula
+    let grid = Grid { blocks: [pieces as u32, 1, 1], threads: 256, shared: 0 };
+    // SAFETY: `Update` is the parameter of both; `check` found params and grads, and the moments that the formula
     // reads, to have `len` elements and status two; `lowest` has one for each piece.
     unsafe {
-        cuda.launch(UPDATE_CHECK, check, &args)?;
-        cuda.launch(UPDATE_STATUS, block, &args)?;
-        cuda.launch(UPDATE, Grid::cover(len, 256), &args)
+        cuda.launch(UPDATE_CHECK, grid, &args)?;
+        cuda.launch(UPDATE, grid, &args)
     }
 }
 
