@@ -1,9 +1,9 @@
 //! Both passes of a small layer in a launch each: `kernels/matmul_small.cu`.
 
-use super::super::args::{self, Address, address, address_mut, address_of};
-use super::super::driver::Grid;
-use super::super::{Buffer, Cuda, Kernel};
 use crate::Result;
+use crate::backend::cuda::args::{self, Address, address, address_mut, address_of};
+use crate::backend::cuda::driver::Grid;
+use crate::backend::cuda::{Buffer, Cuda, Kernel};
 use crate::backend::*;
 use bytemuck::{Pod, Zeroable};
 
@@ -23,12 +23,18 @@ fn is_small(rows: usize, inputs: usize, outputs: usize) -> bool {
 }
 
 /// Whether [`forward`] has everything that is asked for.
-pub(in super::super) fn has_forward<R: Real>(desc: Linear, moments: &Option<Moments<'_, Cuda, R>>) -> bool {
+pub(in crate::backend::cuda) fn has_forward<R: Real>(
+    desc: Linear,
+    moments: &Option<Moments<'_, Cuda, R>>,
+) -> bool {
     moments.is_none() && is_small(desc.rows, desc.inputs, desc.outputs)
 }
 
 /// Whether [`backward`] has everything that is asked for.
-pub(in super::super) fn has_backward<R: Real>(desc: &LinearBackward, delta: &Delta<'_, Cuda, R>) -> bool {
+pub(in crate::backend::cuda) fn has_backward<R: Real>(
+    desc: &LinearBackward,
+    delta: &Delta<'_, Cuda, R>,
+) -> bool {
     delta.norm.is_none() && desc.below_norm.is_none() && is_small(desc.rows, desc.inputs, desc.outputs)
 }
 
@@ -63,7 +69,7 @@ struct SmallBackward {
 }
 
 /// `z = x Wᵀ + b`, of arguments that were checked.
-pub(in super::super) fn forward<R: Real>(
+pub(in crate::backend::cuda) fn forward<R: Real>(
     cuda: &Cuda,
     Linear { rows, inputs, outputs }: Linear,
     input: &Input<'_, Cuda, R>,
@@ -86,7 +92,7 @@ pub(in super::super) fn forward<R: Real>(
 }
 
 /// Gradients of weight and bias and the gradient below, of arguments that were checked.
-pub(in super::super) fn backward<R: Real>(
+pub(in crate::backend::cuda) fn backward<R: Real>(
     cuda: &Cuda,
     desc: LinearBackward,
     grad: &Buffer<R>,
