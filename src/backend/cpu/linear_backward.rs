@@ -1,10 +1,10 @@
 //! Gradients of one layer: groups of row tasks form dz, x and the gradient below; then tasks over the rows
-//! of W add the group's dzᵀ x.
+//! and columns of W add the group's dzᵀ x.
 
 use super::activation::slope;
-use super::cut::{outputs_per_task, rows_per_task};
+use super::cut::{rows_per_task, weight_tiles};
 use super::load::{affine, drop_out, in_place, load, standardised};
-use super::matmul::{Existing, Matrix, Packed};
+use super::matmul::{Existing, Matrix, Packed, join_tiles};
 use super::scratch::Scratch;
 use super::simd::simd;
 use super::*;
@@ -39,6 +39,7 @@ pub(super) fn linear_backward<R: Real>(
     let mut partial = Scratch::<f64>::new(GROUP * (outputs + 2 * inputs));
     let mut total = Scratch::<f64>::new(outputs + 2 * inputs);
     total.fill(0.0);
+    let (mut dw, tiles) = (Scratch::new(0), weight_tiles(outputs, inputs));
 
     for first in (0..rows).step_by(group) {
         let count = group.min(rows - first);
@@ -47,9 +48,9 @@ pub(super) fn linear_backward<R: Real>(
         let grad = &grad[first * outputs..][..count * outputs];
         let below = below.as_mut().map(|below| &mut below[first * inputs..][..count * inputs]);
 
-        let dz_out = panels(through.is_some().then_some(&mut dz_held[..]), per_task * outputs, tasks);
-        let x_out = panels(stored.is_none().then_some(&mut x_held[..]), per_task * inputs, tasks);
-        let below_out = panels(below, per_task * inputs, tasks);
+        let dz_out = pieces(through.is_some().then_some(&mut dz_held[..]), per_task * outputs, tasks);
+        let x_out = pieces(stored.is_none().then_some(&mut x_held[..]), per_task * inputs, tasks);
+        let below_out = pieces(below, per_task * inputs, tasks);
         let sums = partial.par_chunks_mut(outputs + 2 * inputs);
         let work = dz_out.zip(x_out).zip(below_out).zip(sums).enumerate();
         work.for_each(|(task, (((dz_out, x_out), below), sums))| {
@@ -93,13 +94,12 @@ pub(super) fn linear_backward<R: Real>(
         let (dz, x) =
             (Matrix::new(dz, count, outputs).transposed(), Packed::new(Matrix::new(x, count, inputs)));
         let existing = if first == 0 { Existing::Overwrite } else { Existing::Add };
-        let per_task = outputs_per_task(outputs);
-        let dw = grads[desc.weight.range()].par_chunks_mut(per_task * inputs).enumerate();
-        dw.for_each(|(task, dw)| {
-            let first = task * per_task;
-            x.product(existing, dw, dz.rows(first..first + dw.len() / inputs));
-        });
+        if first == 0 {
+            dw = Scratch::new(outputs * x.tiled_width());
+        }
+        x.product_by_tiles(existing, &mut dw, dz, tiles);
     }
+    join_tiles(&dw, &mut grads[desc.weight.range()], inputs, tiles);
 
     let (bias, rest) = total.split_at(outputs);
     let (sum, sum_standardised) = rest.split_at(inputs);
@@ -208,8 +208,8 @@ fn round_into<R: Real>(sums: &[f64], out: &mut [R]) {
     out.iter_mut().zip(sums).for_each(|(out, &sum)| *out = R::of(sum));
 }
 
-/// A buffer's panels for the tasks, or nothing for each of them.
-fn panels<R: Real>(
+/// A buffer's pieces for the tasks, or nothing for each of them.
+fn pieces<R: Real>(
     buffer: Option<&mut [R]>,
     len: usize,
     tasks: usize,

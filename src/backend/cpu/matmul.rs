@@ -66,7 +66,7 @@ pub(super) fn matmul<R: Real>(existing: Existing, out: &mut [R], a: Matrix<'_, R
 }
 
 /// Columns of a panel of [`Packed`]: a tile of the crate's AVX-512 kernel.
-const PANEL: usize = 64;
+pub(super) const PANEL: usize = 64;
 /// Lanes of a vector of f32, and a cache line of them.
 pub(super) const LANES: usize = 16;
 
@@ -115,6 +115,55 @@ impl<R: Real> Packed<R> {
             into_columns(existing, &mut out[first..], self.cols, a, b);
         }
     }
+}
+
+/// How a product with a [`Packed`] is cut into parallel tasks: each makes some rows in a group of panels.
+#[derive(Clone, Copy)]
+pub(super) struct Tiles {
+    /// Rows of a task.
+    pub rows: usize,
+    /// Panels of a group.
+    pub panels: usize,
+}
+
+impl<R: Real> Packed<R> {
+    /// Elements of a product by tiles, for each row: some columns are in two panels.
+    pub(super) fn tiled_width(&self) -> usize {
+        self.panels.len() / self.depth
+    }
+
+    /// `out = a b` or `out += a b` group by group of panels, each [a.rows, columns of its panels].
+    pub(super) fn product_by_tiles(&self, existing: Existing, out: &mut [R], a: Matrix<'_, R>, tiles: Tiles) {
+        assert!(out.len() == a.rows * self.tiled_width(), "{} for {} rows", out.len(), a.rows);
+        let columns = PANEL * tiles.panels;
+        let groups = self.panels.par_chunks(columns * self.depth);
+        out.par_chunks_mut(columns * a.rows).zip(groups).for_each(|(out, panels)| {
+            let columns = panels.len() / self.depth;
+            out.par_chunks_mut(tiles.rows * columns).enumerate().for_each(|(task, out)| {
+                let a = a.rows(task * tiles.rows..task * tiles.rows + out.len() / columns);
+                for (i, panel) in panels.chunks(PANEL * self.depth).enumerate() {
+                    let b = Matrix::new(panel, self.depth, panel.len() / self.depth);
+                    into_columns(existing, &mut out[i * PANEL..], columns, a, b);
+                }
+            });
+        });
+    }
+}
+
+/// `out` [rows, cols] from a product by tiles, in parallel.
+pub(super) fn join_tiles<R: Real>(tiled: &[R], out: &mut [R], cols: usize, tiles: Tiles) {
+    let rows = out.len() / cols;
+    out.par_chunks_mut(LANES * cols).enumerate().for_each(|(strip, out)| {
+        for (group, tiled) in tiled.chunks(PANEL * tiles.panels * rows).enumerate() {
+            let lines = tiled.chunks_exact(tiled.len() / rows).skip(strip * LANES);
+            for (out, line) in out.chunks_exact_mut(cols).zip(lines) {
+                for (i, panel) in line.chunks(PANEL).enumerate() {
+                    let first = ((group * tiles.panels + i) * PANEL).min(cols - panel.len());
+                    out[first..][..panel.len()].copy_from_slice(panel);
+                }
+            }
+        }
+    });
 }
 
 /// `out` [cols, rows] from `data` [rows, cols].
