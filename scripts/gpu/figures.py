@@ -43,8 +43,8 @@ def cublas(matmul="highest"):
     return [peer("cublas", called="torch_mm", matmul=matmul)]
 
 
-# Of each workload: the bench of ours, the case of the peers, the peers, and the work that no way of doing it avoids. f32
-# products take three of halves. What matters most comes first: the time may not suffice for all.
+# Of each workload: the bench of ours, the case of the peers, the peers, and the work that no way of doing it avoids.
+# f32 products take three of halves. What matters most comes first: the time may not suffice for all.
 WORKLOADS = {
     "step_512x8_f32": (
         "step_512x8/cuda/60000",
@@ -135,8 +135,8 @@ def request(case, peer):
 
 
 def run(packed, card, out, args, torch, limit, versions, remarks):
-    """Yields all rows so far whenever a workload is done. Ours and the peers take turns, so that a card that slows down
-    slows both; a second round begins when the first is through."""
+    """Yields all rows so far whenever a workload is done. Ours and the peers take turns, so that a card that slows
+    down slows both; a second round begins when the first is through."""
     (out / "raw").mkdir(exist_ok=True)
     ours, theirs, longest = {}, {}, max(60, limit.left(6 * LONGEST) / 6)
     for number in range(1, args.rounds + 1):
@@ -149,6 +149,7 @@ def run(packed, card, out, args, torch, limit, versions, remarks):
                 ours.setdefault(workload, []).append(found)
             for name, results in run_peers(packed, torch, workload, stem, number, limit, remarks):
                 theirs.setdefault(workload, {}).setdefault(name, []).extend(results)
+                versions |= {"cub": result["cub"] for result in results if "cub" in result}
             if torch and torch.about:
                 versions |= {name: torch.about[name] for name in ("torch", "numpy")}
             rows = [row for done in ours for row in rows_of(done, ours[done], theirs.get(done), card)]

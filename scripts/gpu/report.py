@@ -38,14 +38,15 @@ def of_tests(tests):
         return "## Tests\n\nNone has run."
     count = Counter(test["verdict"] for test in tests)
     summary = f"{count['pass']} passed, {count['fail']} failed, {count['skip']} skipped."
-    bad = [f"- `{test['name']}`: {test['verdict']}" for test in tests if test["verdict"] != "pass"]
+    named = lambda verdict: ", ".join(f"`{test['name']}`" for test in tests if test["verdict"] == verdict)
+    bad = [f"{title}: {named(verdict)}" for title, verdict in [("Failed", "fail"), ("Skipped", "skip")] if named(verdict)]
     measured = [test for test in tests if test["error"] is not None]
     measured = [test for test in measured if test["bound"]]
     measured.sort(key=lambda test: -test["error"] / test["bound"])
     rows = [[f"`{test['name']}`", f"{test['error']:.2e}", f"{test['bound']:.2e}"] for test in measured[:30]]
     slowest = sorted((test for test in tests if test["seconds"]), key=lambda test: -test["seconds"])[:5]
     slowest = ", ".join(f"`{test['name']}` {test['seconds']:.1f} s" for test in slowest)
-    parts = ["## Tests", f"{summary} The slowest: {slowest}.", "\n".join(bad)]
+    parts = ["## Tests", f"{summary} The slowest: {slowest}.", *bad]
     if rows:
         parts += ["Closest to their bounds:", table(["test", "error", "bound"], rows)]
     return "\n\n".join(part for part in parts if part)

@@ -21,8 +21,8 @@ EVENTS = dict(ok="pass", failed="fail", ignored="skip")
 def run(program, out, only, limit, remarks):
     """A verdict for every test whose name contains `only`, but for those that `limit` has no time for.
 
-    A test that brings the program or the card down must not hide the others: it is a failure, and those after it are run
-    again.
+    A test that brings the program or the card down must not hide the others: it is a failure, and those after it are
+    run again.
     """
     known = listed(program)
     names = [name for name in known if only in name]
@@ -42,9 +42,8 @@ def run(program, out, only, limit, remarks):
                     found |= {name: dict(verdict="fail") for name in left if name not in found}
                     remarks.append(f"the test program {why or 'ended'} outside a test; what was left counts as failed")
             limit.note(f"{len(found)} of {len(names)} tests")
-    for name in names:
-        if name not in found:
-            limit.skip(f"test {name}")
+    if missing := [name for name in names if name not in found]:
+        limit.skip(f"{len(missing)} tests: {', '.join(missing)}")
     row = lambda name: dict(name=name, verdict="skip", error=None, bound=None, seconds=None) | found.get(name, {})
     return [row(name) for name in names]
 
@@ -59,21 +58,25 @@ def stages(names):
 
 
 def once(program, known, wanted, quiet, limit, log):
-    """Runs tests one after the other in one program: what there is to say of each that ended; the one that did not, and
-    why."""
+    """Runs tests one after the other in one program: what there is to say of each that ended; the one that did not,
+    and why."""
     command = [program, "--test-threads", "1", "--format", "json", "--exact"]
     for name in set(known) - set(wanted):
         command += ["--skip", name]
     environment = os.environ | dict(NETDYN_REQUIRE_CUDA="1", NETDYN_MEASURED="1")
     log.write(f"$ {program}, {len(wanted)} tests from {wanted[0]} on\n")
     options = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
-    with subprocess.Popen(command, cwd=ROOT, env=environment, **options) as process:
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, **options)
+    try:
+        return followed(process, quiet, limit, log)
+    finally:
+        process.kill()
         try:
-            return followed(process, quiet, limit, log)
-        finally:
-            process.kill()
-            log.write(f"exit code {process.wait()}\n")
-            log.flush()
+            log.write(f"exit code {process.wait(timeout=10)}\n")
+        except subprocess.TimeoutExpired:
+            # The driver holds it as long as a kernel does not end.
+            log.write("it does not end\n")
+        log.flush()
 
 
 def followed(process, quiet, limit, log):

@@ -253,8 +253,10 @@ def statistical(curve):
 
 
 def bisect(measured, trials):
-    """The amplitude at which half of the predictions are lost, as finely as the program finds it."""
-    above = next(i for i, (_, rates) in enumerate(measured[1:]) if np.mean(rates) < 0.5)
+    """The amplitude at which half of the predictions are lost, as finely as the program finds it; None if at none."""
+    above = next((i for i, (_, rates) in enumerate(measured[1:]) if np.mean(rates) < 0.5), None)
+    if above is None:
+        return None
     low, high = measured[above], measured[above + 1]
     while high[0] - low[0] >= 0.02 * high[0]:
         error = max(np.std(rates, ddof=1) / TRIALS**0.5 for _, rates in (low, high))

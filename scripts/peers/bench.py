@@ -139,8 +139,8 @@ def main():
 
 
 def serve(bench, about):
-    """Says what it is, then answers each line {"do": "run" or "prepare", "case", "variant", "matmul"} with one of results or
-    an error. Ends when the device is of no more use."""
+    """Says what it is, then answers each line {"do": "run" or "prepare", "case", "variant", "matmul"} with one of
+    results or an error. Ends when the device is of no more use."""
     # Libraries print what they like: that goes to stderr.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)

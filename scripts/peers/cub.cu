@@ -4,8 +4,8 @@
 //   cub-peer pairs SAMPLES NEURONS    each with the sample it belongs to, as u16 and as u32 (ranks_layer)
 //
 // The fields are those of scripts/peers/inputs.py and benches/inputs.rs, bit for bit, but neuron by neuron: the
-// transposition is not counted. Prints a JSON object a line, as scripts/gpu/figures.py takes them from a peer. What comes
-// out is checked before anything is printed: order, and that it is the input; exit code 1 if it is not.
+// transposition is not counted. Prints a JSON object a line, as scripts/gpu/figures.py takes them from a peer. What
+// comes out is checked before anything is printed: order, and that it is the input; exit code 1 if it is not.
 //
 // scripts/gpu-check --pack builds it.
 #include <cub/device/device_segmented_radix_sort.cuh>
@@ -110,7 +110,8 @@ void check_keys(Size size, const std::vector<float>& before, const std::vector<f
 }
 
 template <typename Index>
-void check_pairs(Size size, const std::vector<float>& before, const std::vector<float>& after, const std::vector<Index>& of) {
+void check_pairs(Size size, const std::vector<float>& before, const std::vector<float>& after,
+                 const std::vector<Index>& of) {
     for (int n = 0; n < size.neurons; ++n) {
         const size_t row = size_t(n) * size.samples;
         std::vector<bool> seen(size.samples);
@@ -151,8 +152,9 @@ template <typename Call> void report(const char* workload, const char* peer, Cal
     std::sort(seconds.begin(), seconds.end());
     const double median = (seconds[(REPS - 1) / 2] + seconds[REPS / 2]) / 2;
     std::printf("{\"case\": \"%s\", \"peer\": \"%s\", \"check\": [], \"min\": %.9g, \"median\": %.9g, \"mean\": %.9g, "
-                "\"max\": %.9g, \"reps\": %d, \"cub\": %d}\n",
-                workload, peer, seconds.front(), median, sum / REPS, seconds.back(), REPS, CUB_VERSION);
+                "\"max\": %.9g, \"reps\": %d, \"cub\": \"%d.%d.%d\"}\n",
+                workload, peer, seconds.front(), median, sum / REPS, seconds.back(), REPS, CUB_MAJOR_VERSION,
+                CUB_MINOR_VERSION, CUB_SUBMINOR_VERSION);
 }
 
 // CUB is called twice: it says how much scratch it wants, then sorts.

@@ -35,8 +35,9 @@ def step_case(setting, widths, activation, batch_norm, batch, loss, optimizer, s
             return losses[0] if seeds == 1 else torch.stack(losses).sum()
 
     losses = [loss / seeds for loss in first_losses(value, update)]
-    exact = setting.device == "cuda"
-    reference = exact_losses(setting.device, tuple(widths), activation, batch_norm, batch, loss, optimizer) if exact else None
+    reference = None
+    if setting.device == "cuda":
+        reference = exact_losses(setting.device, tuple(widths), activation, batch_norm, batch, loss, optimizer)
 
     step = VARIANTS[setting.variant.split("+")[0]](value, update)
     multiply_adds = sum(n * m for n, m in zip(widths, widths[1:]))
