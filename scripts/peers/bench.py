@@ -98,7 +98,7 @@ class Bench:
         before = time.perf_counter()
         for work in self.works(case, variant, matmul):
             self.clock.once(work.call)
-        print(f"{case}, {variant}, {matmul}: prepared in {time.perf_counter() - before:.1f} s")
+        print(f"{case}, {variant}, {matmul}: prepared in {time.perf_counter() - before:.1f} s", flush=True)
 
     def works(self, case, variant, matmul):
         torch.set_float32_matmul_precision(PRECISIONS[matmul])
