@@ -12,6 +12,9 @@ from .programs import ROOT, stop
 SLOW = ["engines::", "basin::", "trajectory::", "cuda_cli::"]
 """Tests of whole networks, which begin when those of the operations are done; `large_` ones come last."""
 
+LONG = ["linear::", "linear_backward::", "rank_sort::", "engines::"]
+"""Of these the last, in this order: their references take the CPU long."""
+
 QUIET = 600
 """Seconds after which the program counts as hanging in the test it is at; less where the time of the run is limited."""
 
@@ -26,7 +29,7 @@ def run(program, out, only, limit, remarks):
     """
     known = listed(program)
     names = [name for name in known if only in name]
-    quiet = max(20, limit.left(4 * QUIET) / 4)
+    quiet = max(20, limit.left(3 * QUIET) / 3)
     found = {}
     with open(out / "tests.log", "w") as log:
         for stage in stages(names):
@@ -41,7 +44,8 @@ def run(program, out, only, limit, remarks):
                 elif why or not ended:
                     found |= {name: dict(verdict="fail") for name in left if name not in found}
                     remarks.append(f"the test program {why or 'ended'} outside a test; what was left counts as failed")
-            limit.note(f"{len(found)} of {len(names)} tests")
+            if stage:
+                limit.note(f"{len(found)} of {len(names)} tests")
     if missing := [name for name in names if name not in found]:
         limit.skip(f"{len(missing)} tests: {', '.join(missing)}")
     row = lambda name: dict(name=name, verdict="skip", error=None, bound=None, seconds=None) | found.get(name, {})
@@ -49,12 +53,12 @@ def run(program, out, only, limit, remarks):
 
 
 def stages(names):
-    """The quickest first."""
+    """What takes longer comes later."""
+    small = [name for name in names if "large_" not in name]
     large = [name for name in names if "large_" in name]
-    slow = [name for name in names if name not in large and any(part in name for part in SLOW)]
-    yield [name for name in names if name not in large and name not in slow]
-    yield slow
-    yield large
+    for names, last in [(small, SLOW), (large, LONG)]:
+        yield [name for name in names if not any(part in name for part in last)]
+        yield from ([name for name in names if part in name] for part in last)
 
 
 def once(program, known, wanted, quiet, limit, log):
