@@ -1,4 +1,7 @@
 //! Pixels, labels and weights that `scripts/peers/inputs.py` makes too, bit for bit, from a hash of the index.
+//!
+//! With `NETDYN_BENCH_SHRINK=100` a hundredth of the samples is taken, and a tenth of the width of hidden layers: a
+//! rehearsal, which shows that every workload runs and agrees with its peers. Their names stay as they are.
 
 use netdyn::backend::Activation;
 use netdyn::data::{InputScale, Split};
@@ -16,6 +19,20 @@ pub const OF_GEMM_A: u32 = 4;
 pub const OF_GEMM_B: u32 = 5;
 pub const OF_GEMM_DZ: u32 = 6;
 const OF_FIRST_LAYER: u32 = 16;
+
+/// As many samples instead of `full` ones.
+pub fn shrunk(full: usize) -> usize {
+    (full / shrink()).max(2)
+}
+
+/// A hidden layer of this width instead of one of `full`.
+pub fn narrowed(full: usize) -> usize {
+    full / shrink().isqrt()
+}
+
+fn shrink() -> usize {
+    std::env::var("NETDYN_BENCH_SHRINK").map_or(1, |text| text.parse().unwrap())
+}
 
 /// A word that looks random: the mixer lowbias32 on index + what · golden ratio.
 pub fn hashed(index: usize, what: u32) -> u32 {
@@ -38,11 +55,16 @@ pub fn split(samples: usize) -> Split {
     let pixel = |x: u32| if x & 255 < 49 { (x >> 8) as u8 } else { 0 };
     Split {
         images: (0..samples * PIXELS).map(|i| pixel(hashed(i, OF_PIXELS))).collect(),
-        labels: (0..samples).map(|i| (hashed(i, OF_LABELS) % CLASSES as u32) as u8).collect(),
+        labels: labels(samples),
         pixels: PIXELS,
         classes: CLASSES,
         sha256: Default::default(),
     }
+}
+
+/// The labels alone.
+pub fn labels(samples: usize) -> Vec<u8> {
+    (0..samples).map(|i| (hashed(i, OF_LABELS) % CLASSES as u32) as u8).collect()
 }
 
 /// 784-512x8-10 with batch norm, ReLU and biases.
@@ -52,7 +74,7 @@ pub fn deep_spec() -> Spec {
 
 /// So many hidden layers of one width, with batch norm, ReLU and biases.
 pub fn normalised_spec(width: usize, hidden: usize) -> Spec {
-    let widths = [vec![PIXELS], vec![width; hidden], vec![CLASSES]].concat();
+    let widths = [vec![PIXELS], vec![narrowed(width); hidden], vec![CLASSES]].concat();
     Spec { norm: [vec![true; hidden], vec![false]].concat(), ..plain_spec(widths, Activation::Relu) }
 }
 

@@ -51,16 +51,19 @@ fn on_cards(criterion: &mut Criterion) -> Result<()> {
         ("cuda-bf16", Precision::Bf16),
         ("cuda-simt", Precision::Simt),
     ];
-    for (device, precision) in precisions {
-        let card = match Cuda::open(0, precision) {
-            Ok(card) => card,
-            Err(why) if std::env::var_os("NETDYN_REQUIRE_CUDA").is_none() => {
-                eprintln!("nothing is timed on a card: {why}");
-                return Ok(());
-            }
-            Err(why) => return Err(why),
-        };
-        let card = &mut Bench { criterion, backend: &card, device: Some(device) };
+    // All at once: closing the last one ends the driver's context, and a new one takes a while.
+    let cards: Result<Vec<_>> =
+        precisions.into_iter().map(|(_, precision)| Cuda::open(0, precision)).collect();
+    let cards = match cards {
+        Ok(cards) => cards,
+        Err(why) if std::env::var_os("NETDYN_REQUIRE_CUDA").is_none() => {
+            eprintln!("nothing is timed on a card: {why}");
+            return Ok(());
+        }
+        Err(why) => return Err(why),
+    };
+    for ((device, precision), card) in precisions.into_iter().zip(&cards) {
+        let card = &mut Bench { criterion, backend: card, device: Some(device) };
         of_products(card);
         if precision == Precision::F32 {
             of_the_rest(card);

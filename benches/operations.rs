@@ -1,7 +1,7 @@
 //! The operations that take the time, each alone and on one layer of the deep network.
 
 use crate::Bench;
-use crate::inputs::{OF_GEMM_A, OF_GEMM_B, uniform};
+use crate::inputs::{OF_GEMM_A, OF_GEMM_B, narrowed, shrunk, uniform};
 use netdyn::Result;
 use netdyn::backend::{
     Activation, Backend, Delta, Field, Gram, Input, Linear, LinearBackward, Moments, Normals, Part, PartMut,
@@ -9,36 +9,42 @@ use netdyn::backend::{
 };
 
 const ROWS: usize = 12_000;
-const WIDTH: usize = 512;
-const CELLS: usize = ROWS * WIDTH;
 const TARGETS: usize = 10;
+
+/// Samples, neurons, and their product.
+fn size() -> (usize, usize, usize) {
+    let (rows, width) = (shrunk(ROWS), narrowed(512));
+    (rows, width, rows * width)
+}
 
 /// A layer behind a ReLU, with its column moments.
 pub fn linear<B: Backend>(bench: &mut Bench<'_, B>) {
-    let desc = Linear { rows: ROWS, inputs: WIDTH, outputs: WIDTH };
-    let make = |on: &B| Ok((field(on)?, weights(on)?, nans(on, CELLS)?, nans(on, 2 * WIDTH)?));
-    bench.time(("linear", ROWS), (2 * CELLS * WIDTH) as u64, make, |backend, (x, w, z, moments)| {
-        let [mean, var] = [Span { start: 0, len: WIDTH }, Span { start: WIDTH, len: WIDTH }];
+    let (rows, width, cells) = size();
+    let desc = Linear { rows, inputs: width, outputs: width };
+    let make = |on: &B| Ok((field(on)?, weights(on)?, nans(on, cells)?, nans(on, 2 * width)?));
+    bench.time(("linear", ROWS), (2 * cells * width) as u64, make, |backend, (x, w, z, moments)| {
+        let [mean, var] = [Span { start: 0, len: width }, Span { start: width, len: width }];
         let moments = Some(Moments { buf: moments, mean, var });
-        let (weight, z) = (Part::new(w, 0, WIDTH * WIDTH), PartMut::new(z, 0, CELLS));
+        let (weight, z) = (Part::new(w, 0, width * width), PartMut::new(z, 0, cells));
         backend.linear(desc, &relu(x), weight, None, z, moments, None)
     });
 }
 
 /// Its gradients, with that of the layer below.
 pub fn linear_backward<B: Backend>(bench: &mut Bench<'_, B>) {
+    let (rows, width, cells) = size();
     let desc = LinearBackward {
-        rows: ROWS,
-        inputs: WIDTH,
-        outputs: WIDTH,
-        weight: Span { start: 0, len: WIDTH * WIDTH },
+        rows,
+        inputs: width,
+        outputs: width,
+        weight: Span { start: 0, len: width * width },
         bias: None,
         below_norm: None,
     };
     let make =
-        |on: &B| Ok((field(on)?, weights(on)?, field(on)?, nans(on, WIDTH * WIDTH)?, nans(on, CELLS)?));
+        |on: &B| Ok((field(on)?, weights(on)?, field(on)?, nans(on, width * width)?, nans(on, cells)?));
     let case = ("linear_backward", ROWS);
-    bench.time(case, (4 * CELLS * WIDTH) as u64, make, |backend, (x, w, dz, grads, below)| {
+    bench.time(case, (4 * cells * width) as u64, make, |backend, (x, w, dz, grads, below)| {
         let delta = Delta { grad: dz, norm: None };
         backend.linear_backward(desc, &delta, &relu(x), w, grads, Some(below), None)
     });
@@ -46,7 +52,7 @@ pub fn linear_backward<B: Backend>(bench: &mut Bench<'_, B>) {
 
 /// Counter-based noise for as many pixels.
 pub fn normals<B: Backend>(bench: &mut Bench<'_, B>) {
-    let desc = Normals { rows: ROWS, cols: 784, seed: 7, trial: 0, stream: 0 };
+    let desc = Normals { rows: shrunk(ROWS), cols: 784, seed: 7, trial: 0, stream: 0 };
     let len = desc.rows * desc.cols;
     let make = |on: &B| nans(on, len);
     bench.time(("normals", ROWS), len as u64, make, |backend, out| {
@@ -56,24 +62,26 @@ pub fn normals<B: Backend>(bench: &mut Bench<'_, B>) {
 
 /// Normal equations of the linear perceptron.
 pub fn gram<B: Backend>(bench: &mut Bench<'_, B>) {
-    let desc = Gram { rows: ROWS, features: WIDTH, targets: TARGETS };
-    let (both, cells) = (WIDTH + TARGETS, WIDTH * (WIDTH + TARGETS));
+    let (rows, width, _) = size();
+    let desc = Gram { rows, features: width, targets: TARGETS };
+    let (both, cells) = (width + TARGETS, width * (width + TARGETS));
     let make = |on: &B| {
-        let targets = on.upload(&vec![0.5; ROWS * TARGETS])?;
+        let targets = on.upload(&vec![0.5; rows * TARGETS])?;
         Ok((field(on)?, targets, on.upload(&vec![0.25; both])?, on.zeros::<f64>(cells)?))
     };
-    bench.time(("gram", ROWS), (2 * ROWS * cells) as u64, make, |backend, (x, y, centre, products)| {
-        let (targets, centre) = (Part::new(y, 0, ROWS * TARGETS), Part::new(centre, 0, both));
+    bench.time(("gram", ROWS), (2 * rows * cells) as u64, make, |backend, (x, y, centre, products)| {
+        let (targets, centre) = (Part::new(y, 0, rows * TARGETS), Part::new(centre, 0, both));
         backend.gram(desc, &relu(x), targets, centre, PartMut::new(products, 0, cells))
     });
 }
 
 fn field<B: Backend>(backend: &B) -> Result<B::Buf<f32>> {
-    backend.upload(&uniform(CELLS, OF_GEMM_A, 0.5))
+    backend.upload(&uniform(size().2, OF_GEMM_A, 0.5))
 }
 
 fn weights<B: Backend>(backend: &B) -> Result<B::Buf<f32>> {
-    backend.upload(&uniform(WIDTH * WIDTH, OF_GEMM_B, 0.5))
+    let (_, width, _) = size();
+    backend.upload(&uniform(width * width, OF_GEMM_B, 0.5))
 }
 
 fn nans<B: Backend>(backend: &B, len: usize) -> Result<B::Buf<f32>> {
@@ -82,6 +90,6 @@ fn nans<B: Backend>(backend: &B, len: usize) -> Result<B::Buf<f32>> {
 
 /// The layer input behind a field.
 fn relu<B: Backend>(z: &B::Buf<f32>) -> Input<'_, B, f32> {
-    let field = Field { z: Part::new(z, 0, CELLS), noise: None, norm: None };
+    let field = Field { z: Part::new(z, 0, B::len(z)), noise: None, norm: None };
     Input::Field { field, activation: Activation::Relu, dropout: None }
 }

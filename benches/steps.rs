@@ -1,7 +1,7 @@
 //! Whole training steps on one fixed batch.
 
 use crate::Bench;
-use crate::inputs::{deep_spec, network, normalised_spec, plain_spec, split};
+use crate::inputs::{deep_spec, narrowed, network, normalised_spec, plain_spec, shrunk, split};
 use netdyn::Result;
 use netdyn::backend::cuda::Cuda;
 use netdyn::backend::{Activation, Backend, LossKind, Optimizer, Part, Precision, Rows, Update};
@@ -28,15 +28,18 @@ pub fn step_128x21<B: Backend>(bench: &mut Bench<'_, B>) {
 /// The papers' shallow network, on few samples and on all.
 pub fn shallow<B: Backend>(bench: &mut Bench<'_, B>) {
     for batch in [600, 60_000] {
-        let spec = plain_spec(vec![784, 2048, 10], Activation::Tanh);
+        let spec = plain_spec(vec![784, narrowed(2048), 10], Activation::Tanh);
         step(bench, ("shallow", batch), spec, LossKind::CrossEntropy, ADAM);
     }
 }
 
 /// The small network of the grokking runs: what counts is what a step costs beside its arithmetic.
 pub fn small_net<B: Backend>(bench: &mut Bench<'_, B>) {
-    let spec = plain_spec(vec![784, 200, 200, 10], Activation::Relu);
-    step(bench, ("small_net", 200), spec, LossKind::Mse, ADAMW);
+    step(bench, ("small_net", 200), small_spec(), LossKind::Mse, ADAMW);
+}
+
+fn small_spec() -> Spec {
+    plain_spec(vec![784, narrowed(200), narrowed(200), 10], Activation::Relu)
 }
 
 /// Seeds of the small network that are trained at once.
@@ -45,13 +48,13 @@ const SEEDS: usize = 8;
 /// A step of each of eight small networks, each on a stream of its own, as `reproduce --jobs 8` has them.
 pub fn small_net_8seeds(bench: &mut Bench<'_, Cuda>) -> Result<()> {
     let cards = (0..SEEDS).map(|_| Cuda::open(0, Precision::F32)).collect::<Result<Vec<Cuda>>>()?;
-    let spec = plain_spec(vec![784, 200, 200, 10], Activation::Relu);
-    let case = ("small_net_8seeds", 200);
+    let (spec, case) = (small_spec(), ("small_net_8seeds", 200));
+    let batch = shrunk(case.1);
     let make = |_| {
         let trainer = |card| -> Result<_> {
-            let samples = Samples::new(card, &split(case.1))?;
+            let samples = Samples::new(card, &split(batch))?;
             let net = Net::<_, f32>::new(card, &network(spec.clone(), 1.0))?;
-            Ok((Trainer::new(net, LossKind::Mse, ADAMW, 0, case.1)?, samples))
+            Ok((Trainer::new(net, LossKind::Mse, ADAMW, 0, batch)?, samples))
         };
         cards.iter().map(trainer).collect::<Result<Vec<_>>>()
     };
@@ -61,8 +64,8 @@ pub fn small_net_8seeds(bench: &mut Bench<'_, Cuda>) -> Result<()> {
         }
         Ok(())
     };
-    bench.time_until(case, SEEDS as u64 * flops(&spec, case.1), make, wait, |_, trainers| {
-        trainers.iter_mut().try_for_each(|(trainer, samples)| trainer.step(samples, Rows::From(0), case.1))
+    bench.time_until(case, SEEDS as u64 * flops(&spec, batch), make, wait, |_, trainers| {
+        trainers.iter_mut().try_for_each(|(trainer, samples)| trainer.step(samples, Rows::From(0), batch))
     });
     Ok(())
 }
@@ -81,6 +84,7 @@ pub fn growth<B: Backend>(bench: &mut Bench<'_, B>) {
 }
 
 fn grown<B: Backend>(bench: &mut Bench<'_, B>, case: (&str, usize), spec: Spec, batch: usize) {
+    let batch = shrunk(batch);
     let make = |backend| {
         let samples = Samples::new(backend, &split(batch))?;
         let net = Net::<_, f32>::new(backend, &network(spec.clone(), 1.0))?;
@@ -99,7 +103,7 @@ fn step<B: Backend>(
     loss: LossKind,
     update: Update,
 ) {
-    let batch = case.1;
+    let batch = shrunk(case.1);
     let checks = bench.checks(case);
     let make = |backend| {
         let samples = Samples::new(backend, &split(batch))?;

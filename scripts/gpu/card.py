@@ -15,6 +15,11 @@ class Card:
     name: str
     driver: str
 
+    @property
+    def stand_in(self):
+        """Whether it is the CPU, behind the stand-in for the driver."""
+        return "standing in for a GPU" in self.name
+
 
 # Bytes and floating-point operations a second, by a piece of the name; dense, from the data sheets. Rates of 16-bit
 # products with 32-bit sums; None where the data sheet leaves them out.

@@ -8,6 +8,7 @@ import statistics
 import subprocess
 
 from . import card as cards
+from .peers import cub
 from .programs import ROOT
 
 LAYER, FIRST = 60_000 * 512 * 512, 60_000 * 784 * 512
@@ -21,70 +22,70 @@ def step(products, first, factor):
     return factor * (6 * products - 2 * first)
 
 
-EAGER = dict(matmul="highest", variant="eager+fused", peers=dict(torch_eager="torch_eager+fused"))
-COMPILED = dict(matmul="highest", variant="compile+fused", peers=dict(torch_compile="torch_compile+fused"))
-GRAPH = dict(matmul="highest", variant="graph+fused", peers=dict(torch_graph="torch_graph+fused"))
-TF32 = dict(matmul="tf32", variant="compile+fused", peers=dict(torch_tf32_compile="torch_compile+fused"))
-BF16 = dict(matmul="bf16", variant="compile+fused", peers=dict(torch_bf16_compile="torch_compile+fused"))
+def peer(name, variant="eager", called=None, matmul="highest"):
+    """`name` in the evidence, `called` so in the results of scripts/peers/bench.py."""
+    return dict(name=name, variant=variant, called=called or f"torch_{variant}", matmul=matmul)
 
 
-def only(name, called, matmul="highest"):
-    """A peer without variants: `name` in the evidence, `called` so by scripts/peers/bench.py."""
-    return [dict(matmul=matmul, variant="eager", peers={name: called})]
+EAGER = peer("torch_eager", "eager+fused")
+GRAPH = peer("torch_graph", "graph+fused")
+COMPILED = peer("torch_compile", "compile+fused")
+TF32 = peer("torch_tf32_compile", "compile+fused", matmul="tf32")
+BF16 = peer("torch_bf16_compile", "compile+fused", matmul="bf16")
+TF32_EAGER = peer("torch_tf32_eager", "eager+fused", matmul="tf32")
+BF16_EAGER = peer("torch_bf16_eager", "eager+fused", matmul="bf16")
+SORT = peer("torch_sort", called="torch_sort")
+CUB = dict(name="cub", called="cub")
+PLAIN = peer("torch_eager")
 
 
-# Of each workload: the bench of ours, the case of the peers, and the work that no way of doing it avoids. f32 products
-# take three of halves.
+def cublas(matmul="highest"):
+    return [peer("cublas", called="torch_mm", matmul=matmul)]
+
+
+# Of each workload: the bench of ours, the case of the peers, the peers, and the work that no way of doing it avoids.
+# f32 products take three of halves. What matters most comes first: the time may not suffice for all.
 WORKLOADS = {
-    "gemm_f32": ("gemm/cuda/60000", "gemm/60000", only("cublas", "torch_mm"), dict(halves=6 * LAYER, bytes=8 * CELLS)),
-    "gemm_f32_u8": (
-        "gemm_u8/cuda/60000",
-        "gemm_u8/60000",
-        only("cublas", "torch_mm"),
-        # Pixels are exact in one half.
-        dict(halves=4 * FIRST, bytes=4 * CELLS + 60_000 * 784),
-    ),
-    "gemm_f32_dw": (
-        "gemm_dw/cuda/60000", "gemm_dw/60000", only("cublas", "torch_mm"), dict(halves=6 * LAYER, bytes=8 * CELLS),
-    ),
-    "gemm_tf32": (
-        "gemm/cuda-tf32/60000",
-        "gemm/60000",
-        only("cublas", "torch_mm", "tf32"),
-        dict(halves=2 * LAYER, bytes=8 * CELLS),
-    ),
-    "gemm_bf16": (
-        "gemm/cuda-bf16/60000",
-        "gemm/60000",
-        only("cublas", "torch_mm", "bf16"),
-        dict(halves=2 * LAYER, bytes=8 * CELLS),
-    ),
     "step_512x8_f32": (
         "step_512x8/cuda/60000",
         "step_512x8/60000",
-        [EAGER, COMPILED, GRAPH, TF32],
+        [EAGER, GRAPH, COMPILED, TF32],
         dict(halves=step(DEEP, FIRST, 3)),
     ),
-    "step_512x8_bf16": (
-        "step_512x8/cuda-bf16/60000", "step_512x8/60000", [BF16], dict(halves=step(DEEP, FIRST, 1)),
+    "step_512x8_tf32": (
+        "step_512x8/cuda-tf32/60000", "step_512x8/60000", [TF32_EAGER, TF32], dict(halves=step(DEEP, FIRST, 1)),
     ),
+    "step_512x8_bf16": (
+        "step_512x8/cuda-bf16/60000", "step_512x8/60000", [BF16_EAGER, BF16], dict(halves=step(DEEP, FIRST, 1)),
+    ),
+    "gemm_f32": ("gemm/cuda/60000", "gemm/60000", cublas(), dict(halves=6 * LAYER, bytes=8 * CELLS)),
+    "gemm_f32_u8": (
+        "gemm_u8/cuda/60000",
+        "gemm_u8/60000",
+        cublas(),
+        # Pixels are exact in one half.
+        dict(halves=4 * FIRST, bytes=4 * CELLS + 60_000 * 784),
+    ),
+    "gemm_f32_dw": ("gemm_dw/cuda/60000", "gemm_dw/60000", cublas(), dict(halves=6 * LAYER, bytes=8 * CELLS)),
+    "gemm_tf32": (
+        "gemm/cuda-tf32/60000", "gemm/60000", cublas("tf32"), dict(halves=2 * LAYER, bytes=8 * CELLS),
+    ),
+    "gemm_bf16": (
+        "gemm/cuda-bf16/60000", "gemm/60000", cublas("bf16"), dict(halves=2 * LAYER, bytes=8 * CELLS),
+    ),
+    "small_net": ("small_net/cuda/200", "small_net/200", [EAGER, GRAPH, COMPILED], {}),
+    "small_net_8seeds": ("small_net_8seeds/cuda/200", "small_net_8seeds/200", [EAGER, GRAPH], {}),
+    "rpd_layer": ("rpd_layer/cuda/60000", "rpd_layer/60000", [SORT, CUB], dict(bytes=4 * CELLS)),
+    "ranks_layer": ("ranks_layer/cuda/60000", "ranks_layer/60000", [SORT, CUB], dict(bytes=8 * CELLS)),
     "step_128x21_f32": (
         "step_128x21/cuda/60000",
         "step_128x21/60000",
-        [EAGER, COMPILED, GRAPH, TF32],
+        [EAGER, GRAPH, COMPILED, TF32],
         dict(halves=step(NARROW, 60_000 * 784 * 128, 3)),
     ),
-    "small_net": ("small_net/cuda/200", "small_net/200", [EAGER, COMPILED, GRAPH], {}),
-    "rpd_layer": (
-        "rpd_layer/cuda/60000", "rpd_layer/60000", only("torch_sort", "torch_sort"), dict(bytes=4 * CELLS),
-    ),
-    "ranks_layer": (
-        "ranks_layer/cuda/60000", "ranks_layer/60000", only("torch_sort", "torch_sort"), dict(bytes=8 * CELLS),
-    ),
-    "small_net_8seeds": ("small_net_8seeds/cuda/200", "small_net_8seeds/200", [EAGER, GRAPH], {}),
-    "basin_sample": ("basin_sample/cuda/60000", "basin_sample/60000", only("torch_eager", "torch_eager"), {}),
-    "basin_weight": ("basin_weight/cuda/60000", "basin_weight/60000", only("torch_eager", "torch_eager"), {}),
-    "analysis_full": ("analysis_full/cuda/60000", "analysis_full/60000", only("torch_eager", "torch_eager"), {}),
+    "basin_sample": ("basin_sample/cuda/60000", "basin_sample/60000", [PLAIN], {}),
+    "basin_weight": ("basin_weight/cuda/60000", "basin_weight/60000", [PLAIN], {}),
+    "analysis_full": ("analysis_full/cuda/60000", "analysis_full/60000", [PLAIN], {}),
 }
 
 
@@ -111,26 +112,64 @@ def growth():
 WORKLOADS |= growth()
 
 
-def run(bench, card, out, args, versions, remarks):
-    """Yields the rows of a workload as soon as it is done. Ours and the peers take turns, so that a card that slows
-    down slows both."""
-    for workload in args.workloads:
-        ours_id, case, peers, work = WORKLOADS[workload]
-        ours, theirs = [], {}
-        for number in range(1, args.rounds + 1):
+LEAST = 5
+"""Seconds below which no workload is begun."""
+
+LONGEST = 300
+"""Seconds after which a run of ours counts as hanging; less where the time of the run is limited."""
+
+CRITERION = ["--bench", "--noplot", "--nresamples", "1001", "--warm-up-time"]
+
+
+def requests(workloads):
+    """What the peers have to compile, in the order of the workloads."""
+    for workload in workloads:
+        _, case, peers, _ = WORKLOADS[workload]
+        for peer in peers:
+            if peer.get("variant", "").startswith("compile"):
+                yield request(case, peer)
+
+
+def request(case, peer):
+    return dict(case=case, variant=peer["variant"], matmul=peer["matmul"])
+
+
+def run(packed, card, out, args, torch, limit, versions, remarks):
+    """Yields all rows so far whenever a workload is done. Ours and the peers take turns, so that a card that slows
+    down slows both; a second round begins when the first is through."""
+    (out / "raw").mkdir(exist_ok=True)
+    ours, theirs, longest = {}, {}, max(60, limit.left(6 * LONGEST) / 6)
+    for number in range(1, args.rounds + 1):
+        for workload in args.workloads:
+            if limit.left() < LEAST:
+                limit.skip(f"{workload}, round {number}")
+                continue
             stem = out / "raw" / f"{workload}.{number}"
-            stem.parent.mkdir(exist_ok=True)
-            ours.append(run_ours(bench, ours_id, out, stem, remarks))
-            for peer in peers if args.python else []:
-                for name, result in run_peer(args.python, case, peer, stem, versions, remarks):
-                    theirs.setdefault(name, []).append(result)
-        ours = [run for run in ours if run]
-        if not ours:
-            continue
-        if not theirs:
-            yield row(workload, None, ours, None, cards.limit_us(card, work))
-        for name, results in theirs.items():
-            yield row(workload, name, ours, results, cards.limit_us(card, work))
+            if found := run_ours(packed.bench, WORKLOADS[workload][0], out, stem, longest, limit, remarks):
+                ours.setdefault(workload, []).append(found)
+            for name, results in run_peers(packed, torch, workload, stem, number, limit, remarks):
+                theirs.setdefault(workload, {}).setdefault(name, []).extend(results)
+                versions |= {"cub": result["cub"] for result in results if "cub" in result}
+            if torch and torch.about:
+                versions |= {name: torch.about[name] for name in ("torch", "numpy")}
+            rows = [row for done in ours for row in rows_of(done, ours[done], theirs.get(done), card)]
+            for row in rows:
+                if row["workload"] == workload:
+                    limit.note(f"{workload}: {told(row)}")
+            yield rows
+
+
+def rows_of(workload, ours, theirs, card):
+    limit = cards.limit_us(card, WORKLOADS[workload][3])
+    if not theirs:
+        return [row(workload, None, ours, None, limit)]
+    return [row(workload, name, ours, results, limit) for name, results in theirs.items()]
+
+
+def told(row):
+    """A row in few words."""
+    ours = f"{row['ours_us']:.4g} µs"
+    return f"{ours}, {row['peer']} {row['peer_us']:.4g} µs, ratio {row['ratio']:.2f}" if row["peer"] else ours
 
 
 def row(workload, peer, ours, theirs, limit):
@@ -148,6 +187,7 @@ def row(workload, peer, ours, theirs, limit):
         limit_us=limit,
         error=error(ours[0]["check"], reference),
         peer_error=error(theirs[0]["check"] if theirs else None, reference),
+        apart=apart(ours[0]["check"], theirs[0]["check"] if theirs else None),
     )
 
 
@@ -159,7 +199,15 @@ def error(check, reference):
     return off if math.isfinite(off) else None
 
 
-def run_ours(bench, identifier, out, stem, remarks):
+def apart(ours, theirs):
+    """How far the results of both sides are apart at most, relative to the largest."""
+    if not ours or not theirs or len(ours) != len(theirs):
+        return None
+    off = max(abs(a - b) for a, b in zip(ours, theirs)) / max(map(abs, theirs))
+    return off if math.isfinite(off) else None
+
+
+def run_ours(bench, identifier, out, stem, longest, limit, remarks):
     """One Criterion run: seconds of its samples, and the results that the case left."""
     home, checks = (out / "criterion").resolve(), (out / "checks").resolve()
     for folder in (home, checks):
@@ -168,11 +216,17 @@ def run_ours(bench, identifier, out, stem, remarks):
     environment = os.environ | dict(
         CRITERION_HOME=str(home), NETDYN_BENCH_CHECKS=str(checks), NETDYN_REQUIRE_CUDA="1"
     )
-    command = [bench, "--bench", "--noplot", f"^{identifier}$"]
-    done = logged(command, f"{stem}.ours.log", environment)
+    # Ten samples in a second tell a median to well below the spread between two runs.
+    warm, measure = ("0.01", "0.01") if "NETDYN_BENCH_SHRINK" in os.environ else ("0.3", "1")
+    command = [bench, *CRITERION, warm, "--measurement-time", measure, f"^{identifier}$"]
+    done = logged(command, f"{stem}.ours.log", environment, limit.left(longest))
     sample = home / identifier / "new" / "sample.json"
     if done != 0 or not sample.exists():
-        remarks.append(f"`{identifier}` was not timed (exit code {done}): see {stem.name}.ours.log")
+        if done is None and limit.left() == 0:
+            limit.skip(stem.name.replace(".", ", round "))
+        else:
+            how = f"no end after {longest:.0f} s" if done is None else f"exit code {done}"
+            remarks.append(f"`{identifier}` was not timed ({how}): see {stem.name}.ours.log")
         return None
     measured = json.loads(sample.read_text())
     seconds = [time / count * 1e-9 for time, count in zip(measured["times"], measured["iters"])]
@@ -182,24 +236,33 @@ def run_ours(bench, identifier, out, stem, remarks):
     return result
 
 
-def run_peer(python, case, peer, stem, versions, remarks):
-    """The results of one peer, under the names of the evidence."""
-    file = stem.with_name(f"{stem.name}.{'_'.join(peer['peers'])}.json").resolve()
-    command = [python, ROOT / "scripts" / "peers" / "bench.py", "--device", "cuda", "--cases", case, "--out", file]
-    command += ["--variants", peer["variant"], "--matmul", peer["matmul"]]
-    done = logged(command, file.with_suffix(".log"), os.environ)
-    if done != 0 or not file.exists():
-        remarks.append(f"{', '.join(peer['peers'])} of `{case}` was not timed: see {file.with_suffix('.log').name}")
-        return
-    document = json.loads(file.read_text())
-    versions |= dict(torch=document["torch"], numpy=document["numpy"])
-    for name, called in peer["peers"].items():
-        for result in document["results"]:
-            if result["peer"] == called:
-                yield name, result
+def run_peers(packed, torch, workload, stem, number, limit, remarks):
+    """The results of each peer in turn, under their names in the evidence."""
+    _, case, peers, _ = WORKLOADS[workload]
+    for peer in peers:
+        program = packed.cub if peer["name"] == "cub" else torch
+        if program is None:
+            continue
+        if limit.left() == 0:
+            found, why = None, "no time"
+        elif peer["name"] == "cub":
+            found, why = cub(program, workload, limit)
+        else:
+            found, why = torch.ask(request(case, peer), limit)
+        if why == "no time":
+            limit.skip(f"{peer['name']} of {workload}, round {number}")
+        elif why:
+            remarks.append(f"{peer['name']} of `{workload}` was not timed: {why}")
+        else:
+            stem.with_name(f"{stem.name}.{peer['name']}.json").write_text(json.dumps(found, indent=1))
+            yield peer["name"], [result for result in found if result["peer"] == peer["called"]]
 
 
-def logged(command, file, environment):
-    """Exit code of a command whose output goes to a file."""
+def logged(command, file, environment, seconds):
+    """Exit code of a command whose output goes to a file; None if it had to be stopped."""
     with open(file, "w") as log:
-        return subprocess.run(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT).returncode
+        options = dict(cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, timeout=seconds)
+        try:
+            return subprocess.run(command, **options).returncode
+        except subprocess.TimeoutExpired:
+            return None

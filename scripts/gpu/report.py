@@ -12,13 +12,16 @@ def failed(evidence):
 
 
 def text(evidence, remarks):
+    rehearsal = evidence["schema"].startswith("netdyn/gpu-rehearsal")
     parts = [
-        f"# {evidence['device']}",
+        f"# Rehearsal on {evidence['device']}, which is no evidence" if rehearsal else f"# {evidence['device']}",
         f"Driver {evidence['driver']}; commit {evidence['commit']}; {evidence['date']}. {peers(evidence['peers'])}",
         of_tests(evidence["tests"]),
         of_sanitizers(evidence["sanitizers"]),
         of_figures(evidence["figures"]),
     ]
+    if evidence["left_out"]:
+        parts.append("## Left out for want of time\n\n" + "\n".join(f"- {what}" for what in evidence["left_out"]))
     if remarks:
         parts.append("## Remarks\n\n" + "\n".join(f"- {remark}" for remark in remarks))
     kernels = [[f"`{name}`", f"`{digest[:16]}…`"] for name, digest in evidence["kernels"].items()]
@@ -35,12 +38,15 @@ def of_tests(tests):
         return "## Tests\n\nNone has run."
     count = Counter(test["verdict"] for test in tests)
     summary = f"{count['pass']} passed, {count['fail']} failed, {count['skip']} skipped."
-    bad = [f"- `{test['name']}`: {test['verdict']}" for test in tests if test["verdict"] != "pass"]
+    named = lambda verdict: ", ".join(f"`{test['name']}`" for test in tests if test["verdict"] == verdict)
+    bad = [f"{title}: {named(verdict)}" for title, verdict in [("Failed", "fail"), ("Skipped", "skip")] if named(verdict)]
     measured = [test for test in tests if test["error"] is not None]
     measured = [test for test in measured if test["bound"]]
     measured.sort(key=lambda test: -test["error"] / test["bound"])
     rows = [[f"`{test['name']}`", f"{test['error']:.2e}", f"{test['bound']:.2e}"] for test in measured[:30]]
-    parts = ["## Tests", summary, "\n".join(bad)]
+    slowest = sorted((test for test in tests if test["seconds"]), key=lambda test: -test["seconds"])[:5]
+    slowest = ", ".join(f"`{test['name']}` {test['seconds']:.1f} s" for test in slowest)
+    parts = ["## Tests", f"{summary} The slowest: {slowest}.", *bad]
     if rows:
         parts += ["Closest to their bounds:", table(["test", "error", "bound"], rows)]
     return "\n\n".join(part for part in parts if part)
@@ -57,10 +63,12 @@ def of_sanitizers(tools):
 def of_figures(figures):
     timed = {figure["workload"] for figure in figures}
     missing = [name for name in WORKLOADS if name not in timed]
-    rest = f"Not timed: {', '.join(missing)}. The peer `cub` is not timed." if missing else ""
+    rest = f"Not timed: {', '.join(missing)}." if missing else ""
     if not figures:
         return f"## Times\n\nNone. {rest}"
-    head = ["workload", "ours, µs", "peer", "peer, µs", "ratio", "spread", "limit, µs", "error", "peer's error"]
+    head = [
+        "workload", "ours, µs", "peer", "peer, µs", "ratio", "spread", "limit, µs", "error", "peer's error", "apart",
+    ]
     rows = [
         [
             f"`{figure['workload']}`",
@@ -72,6 +80,7 @@ def of_figures(figures):
             number(figure["limit_us"], ".4g"),
             number(figure["error"], ".1e"),
             number(figure["peer_error"], ".1e"),
+            number(figure["apart"], ".1e"),
         ]
         for figure in figures
     ]

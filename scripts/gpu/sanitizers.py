@@ -7,44 +7,54 @@ import subprocess
 from pathlib import Path
 
 from .programs import ROOT
-from .tests import EVENTS, events
+from .tests import EVENTS, SLOW, event_in
 
 TOOLS = ["memcheck", "racecheck", "initcheck"]
 
-SKIPPED = ["large_", "engines::", "basin::", "trajectory::", "cuda_cli::"]
+SKIPPED = ["large_", *SLOW]
 """Too long under a tool that slows kernels down a hundredfold."""
+
+LONGEST = 3600
+"""Seconds after which a tool is stopped."""
 
 SUMMARY = re.compile(r"(?:ERROR|RACECHECK) SUMMARY: (\d+) (?:error|hazard)")
 
 
-def run(program, out, only, remarks):
+def run(program, out, only, limit, remarks):
     """Errors by tool; none, with a remark, where the tool is not installed."""
     sanitizer = find()
     if sanitizer is None:
         remarks.append("compute-sanitizer is not on this machine: no sanitizer has run")
         return []
-    return [check(sanitizer, tool, program, out, only, remarks) for tool in TOOLS]
+    return [found for tool in TOOLS if (found := check(sanitizer, tool, program, out, only, limit, remarks))]
 
 
-def check(sanitizer, tool, program, out, only, remarks):
+def check(sanitizer, tool, program, out, only, limit, remarks):
+    if limit.left() == 0:
+        return limit.skip(tool)
     command = [sanitizer, "--tool", tool, program, "--test-threads", "1", "--format", "json"]
     command += [only] if only else []
     for skipped in SKIPPED:
         command += ["--skip", skipped]
     environment = os.environ | dict(NETDYN_REQUIRE_CUDA="1")
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        errors="replace",
-    )
-    (out / f"{tool}.log").write_text(done.stdout)
-    ended = [event for event in events(done.stdout) if event["event"] in EVENTS]
-    summary = SUMMARY.findall(done.stdout)
-    # Without a summary the tool itself failed: that is no clean result.
+    log = out / f"{tool}.log"
+    with open(log, "w") as file:
+        options = dict(cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
+        try:
+            ending = f"exit code {subprocess.run(command, timeout=limit.left(LONGEST), **options).returncode}"
+        except subprocess.TimeoutExpired:
+            ending = "stopped"
+            limit.skip(f"the rest of {tool}")
+    text = log.read_text(errors="replace")
+    ended = [event for line in text.splitlines() if (event := event_in(line)).get("event") in EVENTS]
+    summary = SUMMARY.findall(text)
+    # Without a summary the tool itself failed, or was stopped: that is no clean result.
     if not summary:
-        remarks.append(f"{tool} gave no summary (exit code {done.returncode}): see {tool}.log")
+        remarks.append(f"{tool} gave no summary ({ending}): see {tool}.log")
     failed = [event["name"] for event in ended if event["event"] == "failed"]
     if failed:
         remarks.append(f"under {tool} failed: {', '.join(failed)}")
+    limit.note(f"{tool}: {len(ended)} tests")
     return dict(tool=tool, tests=len(ended), errors=sum(map(int, summary)) if summary else None)
 
 

@@ -2,89 +2,146 @@
 
 import json
 import os
+import queue
 import subprocess
+import threading
+import time
 
 from .programs import ROOT, stop
 
-LIMIT = 1800
-"""Seconds after which a run of the program counts as hanging in the test it is at."""
+SLOW = ["engines::", "basin::", "trajectory::", "cuda_cli::"]
+"""Tests of whole networks, which begin when those of the operations are done; `large_` ones come last."""
+
+LONG = ["linear::", "linear_backward::", "rank_sort::", "engines::"]
+"""Of these the last, in this order: their references take the CPU long."""
+
+QUIET = 600
+"""Seconds after which the program counts as hanging in the test it is at; less where the time of the run is limited."""
 
 EVENTS = dict(ok="pass", failed="fail", ignored="skip")
 
 
-def run(program, out, only, remarks):
-    """A verdict for every test whose name contains `only`.
+def run(program, out, only, limit, remarks):
+    """A verdict for every test whose name contains `only`, but for those that `limit` has no time for.
 
-    A test that brings the program down must not hide the others: it is a failure, and those after it are run again.
+    A test that brings the program or the card down must not hide the others: it is a failure, and those after it are
+    run again.
     """
-    names = listed(program, only)
-    found, errors, rounds = {}, {}, 0
+    known = listed(program)
+    names = [name for name in known if only in name]
+    quiet = max(20, limit.left(3 * QUIET) / 3)
+    found = {}
     with open(out / "tests.log", "w") as log:
-        while left := [name for name in names if name not in found]:
-            rounds += 1
-            verdicts, measured, under_way = once(program, names if rounds == 1 else left, rounds == 1, only, log)
-            found |= verdicts
-            errors |= measured
-            if not verdicts and not under_way:
-                found |= dict.fromkeys(left, "fail")
-                remarks.append(f"the test program ended before its first test; {len(left)} tests count as failed")
-            for name in under_way:
-                found[name] = "fail"
-                remarks.append(f"`{name}` brought the test program down, or hung")
-    row = lambda name: dict(name=name, verdict=found[name], **errors.get(name, dict(error=None, bound=None)))
+        for stage in stages(names):
+            while (left := [name for name in stage if name not in found]) and limit.left() > 0:
+                ended, under_way, why = once(program, known, left, quiet, limit, log)
+                found |= ended
+                if why == "no time":
+                    break
+                if under_way:
+                    found[under_way] = dict(verdict="fail")
+                    remarks.append(f"`{under_way}` {why}")
+                elif why or not ended:
+                    found |= {name: dict(verdict="fail") for name in left if name not in found}
+                    remarks.append(f"the test program {why or 'ended'} outside a test; what was left counts as failed")
+            if stage:
+                limit.note(f"{len(found)} of {len(names)} tests")
+    if missing := [name for name in names if name not in found]:
+        limit.skip(f"{len(missing)} tests: {', '.join(missing)}")
+    row = lambda name: dict(name=name, verdict="skip", error=None, bound=None, seconds=None) | found.get(name, {})
     return [row(name) for name in names]
 
 
-def once(program, names, first, only, log):
-    """Runs tests one after the other: verdicts, measured errors, and the test that never ended."""
-    chosen = ["--exact", names[0]] if not first else [only] if only else []
-    command = [program, "--test-threads", "1", "--format", "json", *chosen]
+def stages(names):
+    """What takes longer comes later."""
+    small = [name for name in names if "large_" not in name]
+    large = [name for name in names if "large_" in name]
+    for names, last in [(small, SLOW), (large, LONG)]:
+        yield [name for name in names if not any(part in name for part in last)]
+        yield from ([name for name in names if part in name] for part in last)
+
+
+def once(program, known, wanted, quiet, limit, log):
+    """Runs tests one after the other in one program: what there is to say of each that ended; the one that did not,
+    and why."""
+    command = [program, "--test-threads", "1", "--format", "json", "--exact"]
+    for name in set(known) - set(wanted):
+        command += ["--skip", name]
     environment = os.environ | dict(NETDYN_REQUIRE_CUDA="1", NETDYN_MEASURED="1")
-    log.write(f"$ {' '.join(map(str, command))}\n")
-    stdout, stderr, ending = output(command, environment)
-    log.write(f"{stdout}{stderr}{ending}\n")
-    log.flush()
-    verdicts, started = {}, set()
-    for event in events(stdout):
-        if event["event"] == "started":
-            started.add(event["name"])
-        elif event["event"] in EVENTS:
-            verdicts[event["name"]] = EVENTS[event["event"]]
-    return verdicts, measured(stderr), started - verdicts.keys()
-
-
-def output(command, environment):
-    """What a program prints, and how it ended."""
-    options = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
-    with subprocess.Popen(command, cwd=ROOT, env=environment, **options) as program:
+    log.write(f"$ {program}, {len(wanted)} tests from {wanted[0]} on\n")
+    options = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, **options)
+    try:
+        return followed(process, quiet, limit, log)
+    finally:
+        process.kill()
         try:
-            stdout, stderr = program.communicate(timeout=LIMIT)
-            return stdout, stderr, f"exit code {program.returncode}"
+            log.write(f"exit code {process.wait(timeout=10)}\n")
         except subprocess.TimeoutExpired:
-            program.kill()
-            stdout, stderr = program.communicate()
-            return stdout, stderr, f"stopped after {LIMIT} s"
+            # The driver holds it as long as a kernel does not end.
+            log.write("it does not end\n")
+        log.flush()
 
 
-def events(text):
-    """The lines that are about tests."""
-    for line in text.splitlines():
+def followed(process, quiet, limit, log):
+    """What `once` returns, of the program's output as it comes."""
+    ended, under_way, began, said, measured = {}, None, time.monotonic(), "", {}
+    lines = lines_of(process.stdout)
+    while True:
         try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict) and event.get("type") == "test":
-            yield event
+            line = lines.get(timeout=limit.left(quiet))
+        except queue.Empty:
+            why = "no time" if limit.left() == 0 else f"said nothing for {quiet:.0f} s"
+            log.write(f"{under_way}: {why}\n")
+            return ended, under_way, why
+        if line is None:
+            return ended, under_way, "brought the test program down" if under_way else None
+        log.write(line)
+        said += line
+        measured |= measured_in(line)
+        event = event_in(line)
+        if event.get("event") == "started":
+            under_way, began, said = event["name"], time.monotonic(), ""
+        elif event.get("event") in EVENTS:
+            verdict, seconds = EVENTS[event["event"]], round(time.monotonic() - began, 3)
+            numbers = measured.get(event["name"], {})
+            ended[event["name"]], under_way = dict(verdict=verdict, seconds=seconds) | numbers, None
+            # After some errors the driver refuses everything else that the program wants.
+            if verdict == "fail" and "CUDA_ERROR_" in said:
+                log.write("the rest in another program\n")
+                return ended, None, None
+        if limit.left() == 0:
+            return ended, under_way, "no time"
 
 
-def measured(text):
-    """Lines `measured NAME ERROR BOUND`: the comparison of a test that came closest to its bound, or broke it."""
-    found = {}
-    for line in text.splitlines():
-        words = line.split()
-        if len(words) == 4 and words[0] == "measured":
-            found[words[1]] = dict(error=number(words[2]), bound=number(words[3]))
-    return found
+def lines_of(stream):
+    """A queue of a stream's lines, with None behind the last one."""
+    lines = queue.Queue()
+
+    def read():
+        for line in stream:
+            lines.put(line)
+        lines.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    return lines
+
+
+def event_in(line):
+    """A line that is about a test, as JSON; else nothing."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return {}
+    return event if isinstance(event, dict) and event.get("type") == "test" else {}
+
+
+def measured_in(line):
+    """`measured NAME ERROR BOUND`: the comparison of a test that came closest to its bound, or broke it."""
+    words = line.split()
+    if len(words) != 4 or words[0] != "measured":
+        return {}
+    return {words[1]: dict(error=number(words[2]), bound=number(words[3]))}
 
 
 def number(text):
@@ -93,10 +150,9 @@ def number(text):
     return value if abs(value) < float("inf") else None
 
 
-def listed(program, only):
-    """Names of the tests."""
-    command = [program, "--list", *([only] if only else [])]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+def listed(program):
+    """Names of all tests."""
+    done = subprocess.run([program, "--list"], cwd=ROOT, capture_output=True, text=True)
     if done.returncode != 0:
         stop(f"{program} does not run here: {done.stderr.strip()}", 1)
     return [line.rsplit(":", 1)[0] for line in done.stdout.splitlines() if line.endswith(": test")]

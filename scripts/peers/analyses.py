@@ -6,7 +6,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from inputs import CLASSES, DEEP, GEMM_A, GEMM_B, GEMM_DZ, LABELS, SIGNS, deep_network, hashed, samples, uniform
+from clock import Work
+from inputs import (
+    CLASSES, DEEP, GEMM_A, GEMM_B, GEMM_DZ, SIGNS, deep_network, hashed, labels, narrowed, samples, shrunk, uniform,
+)
 
 BINS = 100
 CHUNK = 10_000
@@ -15,8 +18,7 @@ TRIALS = 10
 COLUMNS = 128
 """Neurons sorted together: the fastest of those tried with 60,000 samples."""
 
-
-ROWS, WIDTH = 60_000, 512
+ROWS, WIDTH = shrunk(60_000), narrowed(512)
 
 
 def gemm(setting):
@@ -58,10 +60,9 @@ def product(setting, left, right, first_row):
     reference = first_row().tolist()
 
     def record(peer, work, result):
-        timing = setting.clock(work)
+        work()
         check = [float(result.float().abs().mean()), *result[0].float().tolist()]
-        times = dict(gflops=flops / timing["min"] * 1e-9) | timing
-        return dict(peer=peer, check=check, reference=reference) | times
+        return Work(peer, work, flops=flops, facts=dict(check=check, reference=reference))
 
     yield record("torch_mm", lambda: torch.mm(a, b, out=out), out)
     if setting.device == "cpu":
@@ -69,27 +70,26 @@ def product(setting, left, right, first_row):
         yield record("numpy", lambda: np.matmul(left, right, out=plain), out)
 
 
-def forward(setting, count=60_000):
+def forward(setting, count=ROWS):
     """Logits of all samples; the check is their mean magnitude and the first sample's."""
     net, x = deep_network().to(setting.device), samples(count)[0].to(setting.device)
 
+    @torch.no_grad
     def logits():
         return torch.cat([net(part) for part in x.split(CHUNK)])
 
-    with torch.no_grad():
-        timing = setting.clock(logits)
-        result = logits()
-    yield dict(peer="torch_eager", check=[float(result.abs().mean()), *result[0].tolist()]) | timing
+    result = logits()
+    yield Work("torch_eager", logits, facts=dict(check=[float(result.abs().mean()), *result[0].tolist()]))
 
 
-def rpd_layer(setting, count=60_000, neurons=512):
+def rpd_layer(setting, count=ROWS, neurons=WIDTH):
     """Rank distributions of one layer's field: sort, bin, mirror; the check is the class densities' gradients."""
     field = torch.from_numpy(uniform(count * neurons, GEMM_A, 0.5).reshape(count, neurons)).to(setting.device)
-    labels = labels_of(count).to(setting.device)
+    of_sample = labels(count).to(setting.device)
     negative = torch.from_numpy((hashed(CLASSES * neurons, SIGNS) & 1).astype(bool).reshape(CLASSES, neurons))
     negative = negative.to(setting.device)
     bins = (2 * torch.arange(count, device=setting.device) + 1) * BINS // (2 * count)
-    of_class = torch.bincount(labels, minlength=CLASSES).double()
+    of_class = torch.bincount(of_sample, minlength=CLASSES).double()
 
     def with_torch():
         density = torch.zeros(CLASSES, BINS, dtype=torch.float64, device=setting.device)
@@ -97,7 +97,7 @@ def rpd_layer(setting, count=60_000, neurons=512):
             order = torch.sort(field[:, columns], dim=0, descending=True).indices
             n = order.shape[1]
             neuron = torch.arange(n, device=setting.device)
-            cell = ((neuron * CLASSES + labels[order]) * BINS + bins[:, None]).reshape(-1)
+            cell = ((neuron * CLASSES + of_sample[order]) * BINS + bins[:, None]).reshape(-1)
             mass = torch.bincount(cell, minlength=n * CLASSES * BINS).view(n, CLASSES, BINS)
             mass = torch.where(negative[:, columns].T[:, :, None], mass.flip(2), mass)
             density += mass.sum(0)
@@ -112,26 +112,20 @@ def rpd_layer(setting, count=60_000, neurons=512):
             density += np.where(host_negative[:, neuron, None], mass[:, ::-1], mass)
         return density * (BINS / np.bincount(host_labels, minlength=CLASSES))[:, None] / neurons
 
-    yield dict(peer="torch_sort", check=gradients(with_torch().cpu().numpy())) | setting.clock(with_torch)
+    yield Work("torch_sort", with_torch, facts=dict(check=gradients(with_torch().cpu().numpy())))
     if setting.device == "cpu":
         # numpy sorts contiguous rows; the transposition is not counted.
         columns_of = np.ascontiguousarray(field.numpy().T)
-        host_labels, host_bins, host_negative = labels.numpy(), bins.numpy(), negative.numpy()
-        yield dict(peer="numpy_argsort", check=gradients(with_numpy())) | setting.clock(with_numpy)
+        host_labels, host_bins, host_negative = of_sample.numpy(), bins.numpy(), negative.numpy()
+        yield Work("numpy_argsort", with_numpy, facts=dict(check=gradients(with_numpy())))
 
 
-def ranks_layer(setting, count=60_000, neurons=512):
+def ranks_layer(setting, count=ROWS, neurons=WIDTH):
     """The ranks of all samples in every neuron, and nothing made of them."""
     field = torch.from_numpy(uniform(count * neurons, GEMM_A, 0.5).reshape(count, neurons)).to(setting.device)
     # torch sorts contiguous rows fastest; the transposition is not counted.
     field = field.T.contiguous()
-    timing = setting.clock(lambda: torch.sort(field, dim=1, descending=True))
-    yield dict(peer="torch_sort", check=[]) | timing
-
-
-def labels_of(count):
-    """The labels alone."""
-    return torch.from_numpy((hashed(count, LABELS) % CLASSES).astype(np.int64))
+    yield Work("torch_sort", lambda: torch.sort(field, dim=1, descending=True), facts=dict(check=[]))
 
 
 def gradients(density):
@@ -140,14 +134,13 @@ def gradients(density):
     return (-(density @ centres) / (centres @ centres)).tolist()
 
 
-def lmap_curve(setting, count=60_000):
+def lmap_curve(setting, count=ROWS):
     """Accuracy with the activations of layers l…L−1 left out, for every l: a whole pass for each, as one writes it.
 
     Labels are the network's own predictions, so that the unpruned accuracy is one.
     """
-    curve = lmap_of(deep_network().to(setting.device), samples(count)[0].to(setting.device))
-    with torch.no_grad():
-        yield dict(peer="torch_eager", check=curve()) | setting.clock(curve)
+    curve = torch.no_grad(lmap_of(deep_network().to(setting.device), samples(count)[0].to(setting.device)))
+    yield Work("torch_eager", curve, facts=dict(check=curve()))
 
 
 def lmap_of(net, x):
@@ -171,17 +164,17 @@ def lmap_of(net, x):
     return curve
 
 
-def basin_sample(setting, count=2_000):
+def basin_sample(setting, count):
     """Accuracy under pixel noise at every amplitude, ten fresh draws each, and the basin size; labels are the clean
     predictions."""
     net, x = deep_network().to(setting.device), samples(count)[0].to(setting.device)
-    yield from statistical(setting, basin_of(net, x, noisy_samples))
+    yield from statistical(basin_of(net, x, noisy_samples))
 
 
-def basin_weight(setting, count=2_000):
+def basin_weight(setting, count):
     """The same under weight noise, in units of each matrix's standard deviation."""
     net, x = deep_network().to(setting.device), samples(count)[0].to(setting.device)
-    yield from statistical(setting, basin_of(net, x, noisy_weights))
+    yield from statistical(basin_of(net, x, noisy_weights))
 
 
 def noisy_samples(net, x, amplitude):
@@ -215,7 +208,7 @@ def basin_of(net, x, noisy):
     return curve
 
 
-def full(setting, count=60_000):
+def full(setting, count=ROWS):
     """A probe of everything: rank distributions of all layers, L-map pruning, both basins."""
     net, x = deep_network().to(setting.device), samples(count)[0].to(setting.device)
     parts = [lmap_of(net, x), basin_of(net, x, noisy_samples), basin_of(net, x, noisy_weights)]
@@ -224,7 +217,7 @@ def full(setting, count=60_000):
         ranks_of(net, x)
         return [accuracy for part in parts for accuracy in part()]
 
-    yield from statistical(setting, everything)
+    yield from statistical(everything)
 
 
 def ranks_of(net, x):
@@ -252,18 +245,18 @@ def ranks_of(net, x):
     return densities
 
 
-def statistical(setting, curve):
+def statistical(curve):
     """The noise is PyTorch's own, so the check agrees within its standard error, not to rounding."""
     torch.manual_seed(0)
-    with torch.no_grad():
-        check = curve()
-        timing = setting.clock(curve)
-    yield dict(peer="torch_eager", check=check, check_is="statistical") | timing
+    curve = torch.no_grad(curve)
+    yield Work("torch_eager", curve, facts=dict(check=curve(), check_is="statistical"))
 
 
 def bisect(measured, trials):
-    """The amplitude at which half of the predictions are lost, as finely as the program finds it."""
-    above = next(i for i, (_, rates) in enumerate(measured[1:]) if np.mean(rates) < 0.5)
+    """The amplitude at which half of the predictions are lost, as finely as the program finds it; None if at none."""
+    above = next((i for i, (_, rates) in enumerate(measured[1:]) if np.mean(rates) < 0.5), None)
+    if above is None:
+        return None
     low, high = measured[above], measured[above + 1]
     while high[0] - low[0] >= 0.02 * high[0]:
         error = max(np.std(rates, ddof=1) / TRIALS**0.5 for _, rates in (low, high))

@@ -5,12 +5,18 @@
     python scripts/peers/bench.py --cases gemm/60000,small_net/200 --reps 20
     python scripts/peers/bench.py --device cuda --variants eager,eager+fused,compile,graph+fused --matmul highest,tf32
 
-Prints one JSON object a line and writes all of them, with versions and machine, to --out.
+Prints one JSON object a line and writes all of them, with versions and machine, to --out. With --serve it answers
+requests instead, a line each, as scripts/gpu/peers.py sends them.
 """
 
 import argparse
+import gc
 import json
+import os
 import platform
+import sys
+import time
+import traceback
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,25 +24,26 @@ import numpy as np
 import torch
 
 import analyses
+import training
 from clock import Clock
-from inputs import DEEP, NARROW
+from inputs import DEEP, NARROW, narrowed, shrunk
 from training import VARIANTS, step_case
 
-SHALLOW = [784, 2048, 10]
+SHALLOW = [784, narrowed(2048), 10]
 STEPS = {
-    "step_512x8/12000": partial(step_case, widths=DEEP, activation="relu", batch_norm=True, batch=12_000),
-    "step_512x8/60000": partial(step_case, widths=DEEP, activation="relu", batch_norm=True, batch=60_000),
-    "step_128x21/60000": partial(step_case, widths=NARROW, activation="relu", batch_norm=True, batch=60_000),
+    "step_512x8/12000": partial(step_case, widths=DEEP, activation="relu", batch_norm=True, batch=shrunk(12_000)),
+    "step_512x8/60000": partial(step_case, widths=DEEP, activation="relu", batch_norm=True, batch=shrunk(60_000)),
+    "step_128x21/60000": partial(step_case, widths=NARROW, activation="relu", batch_norm=True, batch=shrunk(60_000)),
     "shallow/600": partial(
-        step_case, widths=SHALLOW, activation="tanh", batch_norm=False, batch=600, steps_per_call=20
+        step_case, widths=SHALLOW, activation="tanh", batch_norm=False, batch=shrunk(600), steps_per_call=20
     ),
-    "shallow/60000": partial(step_case, widths=SHALLOW, activation="tanh", batch_norm=False, batch=60_000),
+    "shallow/60000": partial(step_case, widths=SHALLOW, activation="tanh", batch_norm=False, batch=shrunk(60_000)),
     "small_net/200": partial(
         step_case,
-        widths=[784, 200, 200, 10],
+        widths=[784, narrowed(200), narrowed(200), 10],
         activation="relu",
         batch_norm=False,
-        batch=200,
+        batch=shrunk(200),
         loss="mse",
         optimizer="adamw",
         steps_per_call=200,
@@ -52,32 +59,62 @@ ANALYSES = {
     "forward/60000": analyses.forward,
     "rpd_layer/60000": analyses.rpd_layer,
     "lmap_curve/60000": analyses.lmap_curve,
-    "basin_sample/2000": analyses.basin_sample,
-    "basin_weight/2000": analyses.basin_weight,
+    "basin_sample/2000": partial(analyses.basin_sample, count=shrunk(2_000)),
+    "basin_weight/2000": partial(analyses.basin_weight, count=shrunk(2_000)),
 }
 # For cards alone.
 LARGE = {
     "ranks_layer/60000": analyses.ranks_layer,
-    "basin_sample/60000": partial(analyses.basin_sample, count=60_000),
-    "basin_weight/60000": partial(analyses.basin_weight, count=60_000),
+    "basin_sample/60000": partial(analyses.basin_sample, count=shrunk(60_000)),
+    "basin_weight/60000": partial(analyses.basin_weight, count=shrunk(60_000)),
     "analysis_full/60000": analyses.full,
 }
+PRECISIONS = dict(highest="highest", tf32="high", bf16="medium")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Setting:
     """What the cases need to know."""
 
     device: str
-    clock: Clock
     variant: str
     matmul: str
+
+
+class Bench:
+    """Times cases. What was compiled is kept: compiling takes longer than anything that is timed."""
+
+    def __init__(self, args):
+        self.clock = Clock(args.device, args.reps, args.warm, args.max_seconds)
+        self.device, self.compiled = args.device, {}
+
+    def run(self, case, variant, matmul):
+        """The results of a case, one after the other."""
+        for work in self.works(case, variant, matmul):
+            yield dict(case=case, matmul=matmul) | self.clock(work)
+
+    def prepare(self, case, variant, matmul):
+        """Compiles a case and times nothing."""
+        before = time.perf_counter()
+        for work in self.works(case, variant, matmul):
+            self.clock.once(work.call)
+        print(f"{case}, {variant}, {matmul}: prepared in {time.perf_counter() - before:.1f} s", flush=True)
+
+    def works(self, case, variant, matmul):
+        torch.set_float32_matmul_precision(PRECISIONS[matmul])
+        setting = Setting(self.device, variant, matmul)
+        make = (STEPS | ANALYSES | LARGE)[case]
+        if case not in STEPS or not variant.startswith("compile"):
+            return make(setting)
+        if (case, setting) not in self.compiled:
+            self.compiled[case, setting] = list(make(setting))
+        return self.compiled[case, setting]
 
 
 def main():
     args = arguments()
     torch.set_num_threads(args.threads)
-    clock = Clock(args.device, args.reps, args.warm, args.max_seconds)
+    bench = Bench(args)
     document = dict(
         torch=torch.__version__,
         numpy=np.__version__,
@@ -87,21 +124,40 @@ def main():
         settings=vars(args),
         results=[],
     )
+    if args.serve:
+        serve(bench, document)
+        return
     for matmul in args.matmul.split(","):
-        precision = dict(highest="highest", tf32="high", bf16="medium")[matmul]
-        torch.set_float32_matmul_precision(precision)
         for case in args.cases.split(","):
-            variants = args.variants.split(",") if case in STEPS else ["eager"]
-            for variant in variants:
-                setting = Setting(args.device, clock, variant, matmul)
-                run = (STEPS | ANALYSES | LARGE)[case]
-                for result in run(setting):
-                    result = dict(case=case, matmul=matmul) | result
+            for variant in args.variants.split(",") if case in STEPS else ["eager"]:
+                for result in bench.run(case, variant, matmul):
                     print(json.dumps(result), flush=True)
                     document["results"].append(result)
                     if args.out:
                         with open(args.out, "w") as file:
                             json.dump(document, file, indent=1)
+
+
+def serve(bench, about):
+    """Says what it is, then answers each line {"do": "run" or "prepare", "case", "variant", "matmul"} with one of
+    results or an error. Ends when the device is of no more use."""
+    # Libraries print what they like: that goes to stderr.
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    print(json.dumps(about), file=answers)
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = dict(results=list(getattr(bench, request.pop("do"))(**request) or []))
+        except Exception as error:
+            traceback.print_exc()
+            answer = dict(error=f"{type(error).__name__}: {error}".splitlines()[0])
+        print(json.dumps(answer), file=answers)
+        # The program wants the memory too.
+        gc.collect()
+        if bench.device == "cuda":
+            torch.cuda.synchronize()
+            torch.cuda.empty_cache()
 
 
 def arguments():
@@ -118,6 +174,7 @@ def arguments():
     parser.add_argument("--warm", type=int, default=1)
     parser.add_argument("--max-seconds", type=float, default=60, help="stop repeating a case after this long")
     parser.add_argument("--out", help="JSON file")
+    parser.add_argument("--serve", action="store_true", help="answer requests from standard input")
     args = parser.parse_args()
     for unknown in set(args.cases.split(",")) - set(known):
         parser.error(f"no case {unknown}; there are {', '.join(known)}")

@@ -1,15 +1,33 @@
 """Pixels, labels and weights that `benches/inputs.rs` makes too, bit for bit, from a hash of the index.
 
-So both sides do the same work on the same numbers, and their results can be compared.
+So both sides do the same work on the same numbers, and their results can be compared. With NETDYN_BENCH_SHRINK both do
+the same small part of it.
 """
+
+import functools
+import math
+import os
 
 import numpy as np
 import torch
 from torch import nn
 
+SHRINK = int(os.environ.get("NETDYN_BENCH_SHRINK", 1))
+
+
+def shrunk(full):
+    """As many samples instead of `full` ones."""
+    return max(full // SHRINK, 2)
+
+
+def narrowed(full):
+    """A hidden layer of this width instead of one of `full`."""
+    return full // math.isqrt(SHRINK)
+
+
 CLASSES = 10
-DEEP = [784] + [512] * 8 + [CLASSES]
-NARROW = [784] + [128] * 21 + [CLASSES]
+DEEP = [784] + [narrowed(512)] * 8 + [CLASSES]
+NARROW = [784] + [narrowed(128)] * 21 + [CLASSES]
 
 PIXELS, LABELS, SIGNS, GEMM_A, GEMM_B, GEMM_DZ, FIRST_LAYER = 1, 2, 3, 4, 5, 6, 16
 """Which numbers are drawn: the second argument of `hashed`. Layer i uses two after FIRST_LAYER."""
@@ -32,12 +50,17 @@ def uniform(count, what, bound):
     return ((2 * unit - 1) * bound).astype(np.float32)
 
 
+@functools.lru_cache(maxsize=2)
 def samples(count):
     """x [count, 784] in [0, 1] with as many zeros as MNIST has, and labels [count]."""
     x = hashed(count * DEEP[0], PIXELS)
     pixels = np.where((x & 255) < 49, x >> 8 & 255, 0).astype(np.float32) / 255
-    labels = (hashed(count, LABELS) % CLASSES).astype(np.int64)
-    return torch.from_numpy(pixels.reshape(count, -1)), torch.from_numpy(labels)
+    return torch.from_numpy(pixels.reshape(count, -1)), labels(count)
+
+
+def labels(count):
+    """The labels alone."""
+    return torch.from_numpy((hashed(count, LABELS) % CLASSES).astype(np.int64))
 
 
 def network(widths, activation, batch_norm, gain=1.0):

@@ -1,20 +1,30 @@
 """One training step, as a PyTorch user would write it and in PyTorch's faster ways."""
 
+import functools
+
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from clock import Work
 from inputs import CLASSES, network, samples
 
 LEARNING_RATE = 1e-3
 
+# One process compiles several steps. Each is compiled for its own shapes, as if it were alone, and none may quietly run
+# uncompiled.
+torch._dynamo.config.recompile_limit = 64
+torch._dynamo.config.fail_on_recompile_limit_hit = True
+
 
 def step_case(setting, widths, activation, batch_norm, batch, loss, optimizer, steps_per_call=1, seeds=1):
-    """Times steps on one fixed batch, of so many networks in turn; the check is the loss of the first three."""
+    """Steps on one fixed batch, of so many networks in turn; the check is the loss of the first three."""
+    if setting.variant.startswith("graph") and setting.device != "cuda":
+        raise ValueError("only a card records graphs")
     x, labels = (t.to(setting.device) for t in samples(batch))
     targets = F.one_hot(labels, CLASSES).float() if loss == "mse" else labels
     nets = [network(widths, activation, batch_norm).to(setting.device).train() for _ in range(seeds)]
-    objective = dict(mse=F.mse_loss, cross_entropy=F.cross_entropy)[loss]
+    objective = OBJECTIVES[loss]
     update = make_optimizer(setting, optimizer, nn.ModuleList(nets))
 
     def value():
@@ -27,19 +37,32 @@ def step_case(setting, widths, activation, batch_norm, batch, loss, optimizer, s
     losses = [loss / seeds for loss in first_losses(value, update)]
     reference = None
     if setting.device == "cuda":
-        wide = network(widths, activation, batch_norm).to(setting.device, torch.float64).train()
-        x64, targets64 = x.double(), targets.double() if loss == "mse" else targets
-        plain = make_optimizer(setting, optimizer, wide)
-        reference = first_losses(lambda: objective(wide(x64), targets64), plain)
-        del wide, x64, targets64, plain
+        reference = exact_losses(setting.device, tuple(widths), activation, batch_norm, batch, loss, optimizer)
 
     step = VARIANTS[setting.variant.split("+")[0]](value, update)
-    timing = setting.clock(lambda: [step() for _ in range(steps_per_call)], steps_per_call)
     multiply_adds = sum(n * m for n, m in zip(widths, widths[1:]))
     # Forward, weight gradient and input gradient; the last is not needed for the first layer.
     flops = seeds * batch * (6 * multiply_adds - 2 * widths[0] * widths[1])
-    checked = dict(check=losses, reference=reference)
-    yield dict(peer=f"torch_{setting.variant}", gflops=flops / timing["min"] * 1e-9) | checked | timing
+    yield Work(
+        f"torch_{setting.variant}",
+        lambda: [step() for _ in range(steps_per_call)],
+        steps_per_call,
+        flops,
+        dict(check=losses, reference=reference),
+    )
+
+
+OBJECTIVES = dict(mse=F.mse_loss, cross_entropy=F.cross_entropy)
+
+
+@functools.cache
+def exact_losses(device, widths, activation, batch_norm, batch, loss, optimizer):
+    """The same losses in f64."""
+    x, labels = (t.to(device) for t in samples(batch))
+    targets = F.one_hot(labels, CLASSES).double() if loss == "mse" else labels
+    net, x = network(widths, activation, batch_norm).to(device, torch.float64).train(), x.double()
+    update = OPTIMIZERS[optimizer](net.parameters(), lr=LEARNING_RATE)
+    return first_losses(lambda: OBJECTIVES[loss](net(x), targets), update)
 
 
 def first_losses(value, update):
@@ -61,9 +84,10 @@ def make_optimizer(setting, name, net):
         options["fused"] = True
     if setting.variant.startswith("graph"):
         options["capturable"] = True
-    if name == "adamw":
-        return torch.optim.AdamW(net.parameters(), weight_decay=0.01, **options)
-    return torch.optim.Adam(net.parameters(), **options)
+    return OPTIMIZERS[name](net.parameters(), **options)
+
+
+OPTIMIZERS = dict(adam=torch.optim.Adam, adamw=functools.partial(torch.optim.AdamW, weight_decay=0.01))
 
 
 def eager(loss, optimizer):
@@ -79,12 +103,12 @@ def eager(loss, optimizer):
 
 def compiled(loss, optimizer):
     """Forward and backward through torch.compile."""
-    return eager(torch.compile(loss), optimizer)
+    return eager(torch.compile(loss, dynamic=False), optimizer)
 
 
 def compiled_whole(loss, optimizer):
     """The optimiser through torch.compile as well."""
-    loss, update = torch.compile(loss), torch.compile(lambda: optimizer.step())
+    loss, update = torch.compile(loss, dynamic=False), torch.compile(lambda: optimizer.step(), dynamic=False)
 
     def step():
         optimizer.zero_grad(set_to_none=True)
