@@ -7,7 +7,6 @@ use super::{Cuda, Kept, combine, matmul, planes};
 use crate::Result;
 use crate::backend::*;
 
-#[allow(clippy::too_many_arguments)] // those of the operation
 pub(super) fn linear<R: Real>(
     cuda: &Cuda,
     desc: Linear,

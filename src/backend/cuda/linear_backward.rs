@@ -7,7 +7,6 @@ use super::{Buffer, Cuda, Kept, combine, matmul, planes};
 use crate::Result;
 use crate::backend::*;
 
-#[allow(clippy::too_many_arguments)] // those of the operation
 pub(super) fn linear_backward<R: Real>(
     cuda: &Cuda,
     desc: LinearBackward,
