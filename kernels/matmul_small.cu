@@ -66,7 +66,7 @@ struct Formed {
 };
 
 // Sixteen lines of a matrix in shared memory, for DEPTH of the contraction. MN: in memory neighbours are lines, not k,
-// and so they are here. ROWS of the lines are a lane's own: those that it reads at once lie in different banks.
+// and so they are here. OWN of the lines are a lane's own: those that it reads at once lie in different banks.
 template <bool MN, unsigned OWN>
 struct Stage {
     static constexpr unsigned PITCH = MN ? SIDE : DEPTH + 4, FLOATS = MN ? DEPTH * PITCH : SIDE * PITCH;

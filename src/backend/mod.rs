@@ -109,8 +109,8 @@ pub trait Backend: Sync + Sized {
     /// (two-pass or Welford/Chan, never E\[z²\] − E\[z\]²).
     ///
     /// `x` is [rows, inputs] and is formed on the fly from `input`; `weight` is [outputs, inputs], `bias`
-    /// \[outputs\], `z` [rows, outputs]. What `kept` had is replaced; it may take 4 bytes an element of x and of W.
-    /// Source: paper A, Eq. 1.
+    /// \[outputs\], `z` [rows, outputs]. What `kept` had is replaced; where there is plenty of memory it may take
+    /// 4 bytes an element of x and of W. Source: paper A, Eq. 1.
     fn linear<R: Real>(
         &self,
         desc: Linear,

@@ -36,7 +36,7 @@ pub struct Trainer<'b, B: Backend, R: Real> {
     /// dL/dh of a layer and of the one below it, alternately.
     delta: [B::Buf<R>; 2],
     row_loss: B::Buf<f64>,
-    /// Of every linear layer, or nothing where there is no room.
+    /// Of every linear layer.
     kept: Vec<B::Kept>,
     batch: usize,
     /// Of a step.
@@ -80,8 +80,6 @@ impl<'b, B: Backend, R: Real> Trainer<'b, B, R> {
         let widths = &net.spec.widths;
         let widest = widths[1..].iter().max().copied().unwrap_or(0);
         let (has_first, has_second) = moments_of(update.optimizer);
-        // What is kept may fill what is left, and no more: without it a step takes longer, and gives the same bits.
-        let fits = batch * widths.iter().sum::<usize>() * size_of::<R>() <= backend.room();
         let moment = |has: bool| backend.zeros(if has { net.layout.params } else { 0 });
         Ok(Trainer {
             loss,
@@ -98,7 +96,7 @@ impl<'b, B: Backend, R: Real> Trainer<'b, B, R> {
             stats: (0..net.spec.linears()).map(|i| NormStats::running(&net, i)).collect::<Result<_>>()?,
             delta: [backend.zeros(batch * widest)?, backend.zeros(batch * widest)?],
             row_loss: backend.zeros(batch)?,
-            kept: if fits { (0..net.spec.linears()).map(|_| B::Kept::default()).collect() } else { vec![] },
+            kept: (0..net.spec.linears()).map(|_| B::Kept::default()).collect(),
             batch,
             recording: B::Recording::default(),
             net,
@@ -171,16 +169,8 @@ impl<'b, B: Backend, R: Real> Trainer<'b, B, R> {
                 Some(below) => hidden(net, below, &self.z[below], self.stats[below].as_ref(), count, mask),
             };
             let below = (i > 0).then_some(below);
-            let delta = Delta { grad, norm };
-            backend.linear_backward(
-                desc,
-                &delta,
-                &input,
-                &net.params,
-                &mut self.grads,
-                below,
-                self.kept.get(i),
-            )?;
+            let (delta, kept) = (Delta { grad, norm }, Some(&self.kept[i]));
+            backend.linear_backward(desc, &delta, &input, &net.params, &mut self.grads, below, kept)?;
         }
         Ok(())
     }
@@ -200,7 +190,7 @@ impl<'b, B: Backend, R: Real> Trainer<'b, B, R> {
         let z = PartMut::new(&mut z[0], 0, count * desc.outputs);
         let weight = Part::at(&net.params, spans.weight);
         let bias = spans.bias.map(|bias| Part::at(&net.params, bias));
-        let (own, kept) = (stats[0].as_mut(), self.kept.get_mut(i));
+        let (own, kept) = (stats[0].as_mut(), Some(&mut self.kept[i]));
         let Some((own, [mean, var])) = own.zip(spans.stats) else {
             return net.backend.linear(desc, &input, weight, bias, z, None, kept);
         };

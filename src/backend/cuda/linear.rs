@@ -32,8 +32,8 @@ pub(super) fn linear<R: Real>(
         let to = (address_of(buf, mean), address_of(buf, var));
         combine::moments(cuda, &tiles, (rows, outputs), to)?;
     }
-    if let Some(kept) = kept {
-        kept.keep(x, weight);
+    match kept {
+        Some(kept) => kept.keep(cuda, x, weight),
+        None => Ok(()),
     }
-    Ok(())
 }

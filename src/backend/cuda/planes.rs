@@ -71,10 +71,14 @@ impl Kept {
         [self.x.take(), self.weight.take()]
     }
 
-    /// Takes over what has memory of its own; what stands in somebody else's may be gone by the backward pass.
-    pub(super) fn keep(&mut self, x: Planes, weight: Planes) {
+    /// Takes over what has memory of its own, as long as half of the card's is free: runs beside this one shall have
+    /// what they need. What stands in somebody else's memory may be gone by the backward pass.
+    pub(super) fn keep(&mut self, cuda: &Cuda, x: Planes, weight: Planes) -> Result<()> {
         let own = |planes: Planes| planes.data.is_some().then_some(planes);
-        *self = Kept { x: own(x), weight: own(weight) };
+        if cuda.device.is_half_free()? {
+            *self = Kept { x: own(x), weight: own(weight) };
+        }
+        Ok(())
     }
 
     /// x, if it is there; `rows` by `columns`.

@@ -97,6 +97,13 @@ impl Device {
         Ok(free + self.state().pool.idle)
     }
 
+    /// Whether new allocations could have half of the card's memory.
+    pub fn is_half_free(&self) -> Result<bool> {
+        self.bind()?;
+        let (free, total) = result::mem_get_info().map_err(|e| failed("ask for free memory", e))?;
+        Ok(free + self.state().pool.idle >= total / 2)
+    }
+
     /// Queues zeros over all of `memory`.
     pub fn clear(&self, memory: &Memory) -> Result<()> {
         self.outside_sequence()?;
