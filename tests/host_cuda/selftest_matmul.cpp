@@ -49,7 +49,7 @@ struct Matrix {
                 }
     }
     size_t stride() const { return size_t(rows + 1) * pitch; }
-    Operand operand() const { return {memory.data(), nullptr, stride(), pitch, planes}; }
+    Operand operand() const { return {memory.data(), nullptr, stride(), pitch, planes, 0, 1.0f}; }
 };
 
 struct Case {

@@ -132,7 +132,7 @@ bool wgmma_tile_is_right(unsigned line0, unsigned k0) {
             MN ? bits(plane, column, row) : bits(plane, row, column);
     }
     std::vector<uint16_t> found(PLANES * TILE * WGMMA_DEPTH);
-    const Operand operand{reinterpret_cast<void*>(memory), nullptr, ROWS * PITCH, PITCH, PLANES};
+    const Operand operand{reinterpret_cast<void*>(memory), nullptr, ROWS * PITCH, PITCH, PLANES, 0, 1.0f};
     const Lookup args{tensor_map(operand, ROWS, COLUMNS, T::BOX_ROWS), line0, k0, found.data()};
     bool right = run<look_up<MN, PLANES, ALL_LINES>>(args, 1, T::BYTES + 1024).empty();
     for (unsigned i = 0; i < found.size(); ++i) {
