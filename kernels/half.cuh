@@ -27,7 +27,8 @@ __device__ __forceinline__ uint16_t to_bfloat(float x) {
 
 __device__ __forceinline__ float power_of_two(int exponent) { return __uint_as_float(unsigned(127 + exponent) << 23); }
 
-// 2^-(a + b): what brings a product of two blocks back. Beyond f32 it is 0 or infinite, like what it would stand for.
+// 2^-(a + b): what brings a product of two blocks back. Beyond f32 it is 0 or infinite: the product then is below
+// 2^-114, or the largest elements of the blocks would make one of 2^155, and what comes out is not finite.
 __device__ __forceinline__ float product_scale(int a, int b) {
     const int half = (a + b) / 2;
     return power_of_two(-half) * power_of_two(half - a - b);

@@ -99,7 +99,7 @@ __device__ __forceinline__ unsigned block_max(unsigned v) {
 }
 
 // k for a thread's values: its block's.
-__device__ __forceinline__ int block_exponent(const float (&v)[ROWS_EACH][EACH]) {
+__device__ __forceinline__ int fitting_exponent(const float (&v)[ROWS_EACH][EACH]) {
     unsigned largest = 0;
 #pragma unroll
     for (unsigned i = 0; i < ROWS_EACH * EACH; ++i) {
@@ -178,7 +178,7 @@ __device__ __forceinline__ void operand_of(const From& from) {
     if (to.data) {
         int exponent = 0;
         if (to.exponents) {
-            exponent = block_exponent(v);
+            exponent = fitting_exponent(v);
             if (threadIdx.x == 0) to.exponents[blockIdx.x] = exponent;
         }
         if (column < to.columns)
