@@ -33,19 +33,41 @@ constexpr unsigned EPILOGUE_FLOATS = (2 * TILE / (16 * M16) + 1) * TILE;
 // What is left to multiply a sum by: what the operands' elements were given without.
 __device__ __forceinline__ float scale_of(const Matmul& a) { return a.a.scale * a.b.scale; }
 
-// The lane's two neighbouring elements of a row, those that exist.
-__device__ __forceinline__ void store_pair(const Matmul& a, float* row, unsigned column, bool aligned, float x,
+// The lane's two neighbouring elements of row `row` of out, those that exist. NARROW: values may rest in bf16.
+template <bool NARROW>
+__device__ __forceinline__ void store_pair(const Matmul& a, size_t row, unsigned column, bool aligned, float x,
                                            float y) {
+    const size_t at = row * a.ldo + column;
     if (aligned && column + 1 < a.n) {
-        *reinterpret_cast<float2*>(row + column) = make_float2(x, y);
+        if (NARROW && a.out.narrow)
+            static_cast<unsigned*>(a.out.data)[at / 2] = to_bfloat(x) | unsigned(to_bfloat(y)) << 16;
+        else *reinterpret_cast<float2*>(static_cast<float*>(a.out.data) + at) = make_float2(x, y);
     } else {
-        if (column < a.n) row[column] = x;
-        if (column + 1 < a.n) row[column + 1] = y;
+        const Values out{a.out.data, NARROW ? a.out.narrow : 0};
+        if (column < a.n) out.put(at, x);
+        if (column + 1 < a.n) out.put(at + 1, y);
     }
 }
 
 __device__ __forceinline__ bool pairs_aligned(const Matmul& a) {
-    return a.ldo % 2 == 0 && reinterpret_cast<uintptr_t>(a.out) % sizeof(float2) == 0;
+    return a.ldo % 2 == 0 && reinterpret_cast<uintptr_t>(a.out.data) % sizeof(float2) == 0;
+}
+
+// Elements number i and i + 1 of a matrix, in column `column` and the next of `columns`; what does not exist stays.
+__device__ __forceinline__ void read_pair(const Values& from, size_t i, unsigned column, unsigned columns, bool aligned,
+                                          float& x, float& y) {
+    if (!aligned || column + 1 >= columns) {
+        if (column < columns) x = from.at(i);
+        if (column + 1 < columns) y = from.at(i + 1);
+    } else if (from.narrow) {
+        const unsigned pair = static_cast<const unsigned*>(from.data)[i / 2];
+        x = from.from_bits(pair & 0xffff);
+        y = from.from_bits(pair >> 16);
+    } else {
+        const float2 pair = *reinterpret_cast<const float2*>(static_cast<const float*>(from.data) + i);
+        x = pair.x;
+        y = pair.y;
+    }
 }
 
 // Lanes whose bit is set keep the upper half of v, the others the lower half, each with its partner's half added.
@@ -126,7 +148,7 @@ __device__ __forceinline__ void tile_moments(const float (&z)[64], const Matmul&
 }
 
 // out = scale sum + bias, and the moments of its columns.
-template <int M16, int N8, class Barrier>
+template <bool NARROW, int M16, int N8, class Barrier>
 __device__ __forceinline__ void finish_forward(float (&sum)[64], const Matmul& a, float* shared,
                                                const Place<M16, N8>& at) {
     const float scale = scale_of(a);
@@ -143,26 +165,67 @@ __device__ __forceinline__ void finish_forward(float (&sum)[64], const Matmul& a
             x = scale * x + bias0;
             y = scale * y + bias1;
             const unsigned row = at.row + 8 * i;
-            if (row < a.m) store_pair(a, a.out + size_t(row) * a.ldo, column, aligned, x, y);
+            if (row < a.m) store_pair<NARROW>(a, row, column, aligned, x, y);
         }
     }
     if (a.first) tile_moments<M16, N8, Barrier>(sum, a, shared, at);
 }
 
+// The z of the layer below at a lane's elements of COLUMNS columns of fragments, [column][row][of the pair].
+template <int M16, int COLUMNS>
+struct FieldBelow {
+    float z[COLUMNS][2 * M16][2] = {};
+
+    // From column of fragments number `first` on; zero beyond the matrix.
+    template <bool NARROW, int N8>
+    __device__ __forceinline__ void read(const Matmul& a, const Place<M16, N8>& at, unsigned first) {
+        const Values from{a.input.field.z.data, NARROW ? a.input.field.z.narrow : 0};
+        const bool aligned = a.n % 2 == 0 && reinterpret_cast<uintptr_t>(from.data) % sizeof(float2) == 0;
+#pragma unroll
+        for (int j = 0; j < COLUMNS; ++j)
+#pragma unroll
+            for (int i = 0; i < 2 * M16; ++i) {
+                const unsigned row = at.row + 8 * i, column = at.column + 8 * (first + j);
+                float& x = z[j][i][0];
+                float& y = z[j][i][1];
+                x = y = 0.0f;
+                if (row < a.m && from.data) read_pair(from, size_t(row) * a.n + column, column, a.n, aligned, x, y);
+            }
+    }
+    // One column of fragments further.
+    __device__ __forceinline__ void advance() {
+#pragma unroll
+        for (int j = 0; j + 1 < COLUMNS; ++j)
+#pragma unroll
+            for (int i = 0; i < 4 * M16; ++i) z[j][i / 2][i % 2] = z[j + 1][i / 2][i % 2];
+    }
+};
+
 // out = g = scale sum f'(h) dropout of the layer below, and the sums of g and g x-hat over the tile's rows.
 //
 // Registers have no index, and one copy of f' for each of them would be a large program: instead the fragments move
-// up by one column of fragments at a time, and the first column is worked on.
-template <int M16, int N8, class Barrier>
+// up by one column of fragments at a time, and the first column is worked on. z is asked for AHEAD columns before it
+// is needed: memory takes as long as these.
+template <bool NARROW, unsigned AHEAD, int M16, int N8, class Barrier>
 __device__ __forceinline__ void finish_below(float (&sum)[64], const Matmul& a, float* shared,
                                              const Place<M16, N8>& at) {
     const float scale = scale_of(a);
     const bool aligned = pairs_aligned(a);
     float *partial = shared, *partial_standard = partial + Place<M16, N8>::BELOW_EACH_OTHER * TILE;
     const unsigned lane = at.thread % WARP;
+    FieldBelow<M16, AHEAD == 0 ? 1 : AHEAD> field, next;
+    if constexpr (AHEAD > 0) next.template read<NARROW>(a, at, 0);
 #pragma unroll 1
     for (unsigned j = 0; j < N8; ++j) {
+        if constexpr (AHEAD == 0) {
+            field.template read<NARROW>(a, at, j);
+        } else if (j % AHEAD == 0) {
+            field = next;
+            if (j + AHEAD < N8) next.template read<NARROW>(a, at, j + AHEAD);
+        }
         const unsigned column = at.column + 8 * j;
+        const ColumnNorm norm[2] = {ColumnNorm(a.input.field.norm, min(column, a.n - 1)),
+                                    ColumnNorm(a.input.field.norm, min(column + 1, a.n - 1))};
         float v[4] = {0.0f, 0.0f, 0.0f, 0.0f};   // [g, g x-hat][column]
 #pragma unroll
         for (int i = 0; i < 2 * M16; ++i) {
@@ -173,11 +236,11 @@ __device__ __forceinline__ void finish_below(float (&sum)[64], const Matmul& a, 
                 if (row >= a.m || column + c >= a.n) continue;
                 float standard;
                 g[c] = scale * sum[(i / 2) * N8 * 4 + i % 2 * 2 + c];
-                g[c] = through_activation(a.input, a.n, g[c], row, column + c, standard);
+                g[c] = through_activation(a.input, a.n, g[c], row, column + c, norm[c], field.z[0][i][c], standard);
                 v[c] += g[c];
                 v[2 + c] = fmaf(g[c], standard, v[2 + c]);
             }
-            if (row < a.m) store_pair(a, a.out + size_t(row) * a.ldo, column, aligned, g[0], g[1]);
+            if (row < a.m) store_pair<NARROW>(a, row, column, aligned, g[0], g[1]);
         }
         if (a.first) {
             fold<2>(v, 4);
@@ -186,6 +249,7 @@ __device__ __forceinline__ void finish_below(float (&sum)[64], const Matmul& a, 
             float* to = lane & 4 ? partial_standard : partial;
             if (lane < 16) to[at.warp_row * TILE + at.first_column + 8 * j + lane % 4 * 2 + (lane >> 3 & 1)] = v[0];
         }
+        field.advance();
 #pragma unroll
         for (int i = 0; i < 4 * M16 * N8; ++i)
             if (i / 4 % N8 + 1 < N8) sum[i] = sum[i + 4];
@@ -210,24 +274,24 @@ __device__ __forceinline__ void finish_weight(const float (&sum)[64], const Matm
     for (int i = 0; i < 2 * M16; ++i) {
         const unsigned row = at.row + 8 * i;
         if (row >= a.m) continue;
-        float* to = a.out + (size_t(split) * a.m + row) * a.ldo;
 #pragma unroll
         for (int j = 0; j < N8; ++j) {
             const float* pair = sum + ((i / 2) * N8 + j) * 4 + i % 2 * 2;
-            store_pair(a, to, at.column + 8 * j, aligned, scale * pair[0], scale * pair[1]);
+            store_pair<false>(a, size_t(split) * a.m + row, at.column + 8 * j, aligned, scale * pair[0], scale * pair[1]);
         }
     }
 }
 
 // Everything that is left to do for the tile at row m0, column n0. `thread` counts the 256 threads of the eight
 // warps; `shared` has EPILOGUE_FLOATS<M16> floats, which nothing else may still be using. Afterwards `sum` is
-// undefined, and the caller's next call needs no barrier before it.
-template <Product PRODUCT, int M16, int N8, class Barrier>
+// undefined, and the caller's next call needs no barrier before it. NARROW: z and g may rest in bf16. AHEAD: for the z
+// of so many columns of fragments there are registers.
+template <Product PRODUCT, bool NARROW, unsigned AHEAD, int M16, int N8, class Barrier>
 __device__ __forceinline__ void finish(float (&sum)[64], const Matmul& a, unsigned m0, unsigned n0, unsigned split,
                                        unsigned thread, float* shared) {
     static_assert(M16 * N8 == 16 && N8 >= 4, "eight warps make a tile");
     const Place<M16, N8> at(thread, m0, n0);
-    if constexpr (PRODUCT == FORWARD) finish_forward<M16, N8, Barrier>(sum, a, shared, at);
-    else if constexpr (PRODUCT == BELOW) finish_below<M16, N8, Barrier>(sum, a, shared, at);
+    if constexpr (PRODUCT == FORWARD) finish_forward<NARROW, M16, N8, Barrier>(sum, a, shared, at);
+    else if constexpr (PRODUCT == BELOW) finish_below<NARROW, AHEAD, M16, N8, Barrier>(sum, a, shared, at);
     else finish_weight<M16, N8>(sum, a, split, at);
 }

@@ -33,7 +33,7 @@ __device__ __forceinline__ double centred(const Gram& a, size_t row, unsigned co
     return double(value) - a.centre[column];
 }
 
-extern "C" __global__ void __launch_bounds__(256) gram(const __grid_constant__ Gram a) {
+extern "C" __global__ void __launch_bounds__(256, 4) gram(const __grid_constant__ Gram a) {
     __shared__ double left[ROWS][SIDE], right[ROWS][SIDE];
     const unsigned lane = threadIdx.x % SIDE, warp = threadIdx.x / SIDE, width = a.features + a.columns;
     const unsigned j = blockIdx.x * SIDE + lane;

@@ -5,7 +5,28 @@
 // field. Matrices are row-major, one row per sample.
 #pragma once
 #include "activation.cuh"
+#include "half.cuh"
 #include "philox.cuh"
+
+// Numbers as they rest in memory: f32, or where narrow is not 0 bf16, which is the upper half of an f32.
+struct Values {
+    void* data;
+    uint64_t narrow;
+
+    __device__ __forceinline__ unsigned bits(size_t i) const {
+        return narrow ? static_cast<const uint16_t*>(data)[i] : static_cast<const unsigned*>(data)[i];
+    }
+    __device__ __forceinline__ float from_bits(unsigned bits) const {
+        return __uint_as_float(narrow ? bits << 16 : bits);
+    }
+    __device__ __forceinline__ float at(size_t i) const { return from_bits(bits(i)); }
+    __device__ __forceinline__ void put(size_t i, float x) const {
+        if (narrow) static_cast<uint16_t*>(data)[i] = to_bfloat(x);
+        else static_cast<float*>(data)[i] = x;
+    }
+};
+
+__device__ __forceinline__ Values in_f32(const float* data) { return {const_cast<float*>(data), 0}; }
 
 // Which rows of a stored set take part: index[first + i], or first + i where index is null.
 struct RowList {
@@ -22,9 +43,26 @@ struct Norm {
     const float *mean, *inv_std, *gamma, *beta;
 };
 
+// That of one column. Without a norm it changes nothing, not the sign of a zero either.
+struct ColumnNorm {
+    float mean, inv_std, gamma, beta;
+
+    __device__ __forceinline__ ColumnNorm(const Norm& norm, unsigned column)
+        : mean(0.0f), inv_std(1.0f), gamma(1.0f), beta(-0.0f) {
+        if (!norm.mean) return;
+        mean = norm.mean[column];
+        inv_std = norm.inv_std[column];
+        gamma = norm.gamma[column];
+        beta = norm.beta[column];
+    }
+    __device__ __forceinline__ float standard(float z) const { return (z - mean) * inv_std; }
+    __device__ __forceinline__ float affine(float standard) const { return gamma * standard + beta; }
+};
+
 // h = gamma (z + amplitude xi - mean) inv_std + beta; z and xi [rows][features], amplitude [rows]; xi null: no noise.
 struct Field {
-    const float *z, *xi, *amplitude;
+    Values z;
+    const float *xi, *amplitude;
     Norm norm;
 };
 
@@ -46,62 +84,58 @@ struct Input {
     unsigned activation, unused;
 };
 
-// x-hat under a norm, else the local field itself, of the z at (row, column).
-__device__ __forceinline__ float standardise(const Field& field, float z, size_t row, unsigned column,
-                                             unsigned features) {
-    if (field.xi) z = z + field.amplitude[row] * field.xi[row * features + column];
-    if (field.norm.mean) z = (z - field.norm.mean[column]) * field.norm.inv_std[column];
-    return z;
-}
-
-__device__ __forceinline__ float standardised(const Field& field, size_t row, unsigned column, unsigned features) {
-    return standardise(field, field.z[row * features + column], row, column, features);
-}
-
-__device__ __forceinline__ float affine(const Norm& norm, float standard, unsigned column) {
-    return norm.mean ? norm.gamma[column] * standard + norm.beta[column] : standard;
+// z with its noise.
+__device__ __forceinline__ float noisy(const Field& field, float z, size_t row, unsigned column, unsigned features) {
+    return field.xi ? z + field.amplitude[row] * field.xi[row * features + column] : z;
 }
 
 __device__ __forceinline__ float local_field(const Field& field, size_t row, unsigned column, unsigned features) {
-    return affine(field.norm, standardised(field, row, column, features), column);
+    const ColumnNorm norm(field.norm, column);
+    return norm.affine(norm.standard(noisy(field, field.z.at(row * features + column), row, column, features)));
 }
 
-// What dropout multiplies element (row, column) by: 0, or 1/(1 - rate); 1 without dropout.
-__device__ __forceinline__ float dropout_factor(const Dropout& dropout, size_t row, unsigned column) {
-    if (dropout.scale == 0.0f) return 1.0f;
-    const Words words = philox(dropout.seed, unsigned(row), column / 4, dropout.step, dropout.stream);
-    // Not words.x[column % 4]: an index that is known at run time only would put the words into memory.
-    const unsigned low = column & 1 ? words.x[1] : words.x[0], high = column & 1 ? words.x[3] : words.x[2];
-    return (column & 2 ? high : low) >= dropout.keep_from ? dropout.scale : 0.0f;
+// What the number-th of these words makes of x. A dropped NaN or infinity is 0, as on the CPU.
+__device__ __forceinline__ float dropped_out(const Dropout& dropout, const Words& words, unsigned number, float x) {
+    // Not words.x[number]: an index that is known at run time only would put the words into memory.
+    const unsigned low = number & 1 ? words.x[1] : words.x[0], high = number & 1 ? words.x[3] : words.x[2];
+    return (number & 2 ? high : low) >= dropout.keep_from ? x * dropout.scale : 0.0f;
+}
+
+// The words of columns 4 `four` to 4 `four` + 3.
+__device__ __forceinline__ Words dropout_words(const Dropout& dropout, size_t row, unsigned four) {
+    return philox(dropout.seed, unsigned(row), four, dropout.step, dropout.stream);
+}
+
+__device__ __forceinline__ float drop_out(const Dropout& dropout, size_t row, unsigned column, float x) {
+    if (dropout.scale == 0.0f) return x;
+    return dropped_out(dropout, dropout_words(dropout, row, column / 4), column % 4, x);
 }
 
 // What element (row, column) of x is formed from: a byte, or z.
 __device__ __forceinline__ float stored_at(const Input& input, size_t row, unsigned column, unsigned features) {
     return input.pixels ? float(input.pixels[row_at(input.rows, row) * features + column])
-                        : input.field.z[row * features + column];
+                        : input.field.z.at(row * features + column);
 }
 
 // Element (row, column) of the x [rows][features] that `input` stands for, from what is stored there.
 __device__ __forceinline__ float form(const Input& input, float stored, size_t row, unsigned column, unsigned features) {
     if (input.pixels) return input.scale * stored + input.shift;
-    const float standard = standardise(input.field, stored, row, column, features);
-    const float x = activate(input.activation, affine(input.field.norm, standard, column));
-    // Not x times the factor: a dropped NaN or infinity is 0, as on the CPU.
-    const float factor = dropout_factor(input.dropout, row, column);
-    return factor == 0.0f ? 0.0f : x * factor;
+    const ColumnNorm norm(input.field.norm, column);
+    const float standard = norm.standard(noisy(input.field, stored, row, column, features));
+    return drop_out(input.dropout, row, column, activate(input.activation, norm.affine(standard)));
 }
 
 __device__ __forceinline__ float input_at(const Input& input, size_t row, unsigned column, unsigned features) {
     return form(input, stored_at(input, row, column, features), row, column, features);
 }
 
-// g f'(h) dropout, for the gradient g with respect to element (row, column) of `input`; `standard` becomes its x-hat.
+// g f'(h) dropout, for the gradient g with respect to element (row, column) of `input`, which has this norm and this
+// z; `standard` becomes its x-hat.
 __device__ __forceinline__ float through_activation(const Input& input, unsigned features, float g, size_t row,
-                                                    unsigned column, float& standard) {
+                                                    unsigned column, const ColumnNorm& norm, float z,
+                                                    float& standard) {
     standard = 0.0f;
     if (input.pixels) return g;
-    standard = standardised(input.field, row, column, features);
-    g = g * slope(input.activation, affine(input.field.norm, standard, column));
-    const float factor = dropout_factor(input.dropout, row, column);
-    return factor == 0.0f ? 0.0f : g * factor;
+    standard = norm.standard(noisy(input.field, z, row, column, features));
+    return drop_out(input.dropout, row, column, g * slope(input.activation, norm.affine(standard)));
 }

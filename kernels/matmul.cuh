@@ -31,7 +31,7 @@ constexpr unsigned TILE = 128;   // rows and columns of out that one block makes
 // contracts over k_per_split s .. min(k, k_per_split (s + 1)); k_per_split is a multiple of 64, and no split is empty.
 struct Matmul {
     Operand a, b;
-    float* out;
+    Values out;
     unsigned m, n, k, ldo;
     unsigned splits, k_per_split;
     const float* bias;        // FORWARD: [n] or null

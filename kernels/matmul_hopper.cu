@@ -220,7 +220,8 @@ __device__ __forceinline__ void consume(const Matmul& m, uint8_t* smem, unsigned
     float* shared = reinterpret_cast<float*>(smem + HOPPER_STAGES + HOPPER_BARRIERS);
     auto finish_tile = [&](float (&sum)[64], unsigned t) {
         const Tile tile(m, t);
-        finish<P::PRODUCT, 1, 16, Consumers>(sum, m, tile.m0, tile.n0, tile.split, threadIdx.x - GROUP, shared);
+        finish<P::PRODUCT, P::NUMBER == Number::BF16, 4, 1, 16, Consumers>(sum, m, tile.m0, tile.n0, tile.split,
+                                                                           threadIdx.x - GROUP, shared);
     };
     Part even, odd;
     float sum[64];

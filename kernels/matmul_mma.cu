@@ -149,8 +149,8 @@ __device__ __forceinline__ void matmul_mma(const Matmul& g) {
         }
     }
     __syncthreads();   // the epilogue takes the memory of the stages; no copy is under way any more
-    finish<PRODUCT, 4, 4, WholeBlock>(sum, g, tile.m0, tile.n0, tile.split, threadIdx.x,
-                                      reinterpret_cast<float*>(smem));
+    finish<PRODUCT, NUMBER == Number::BF16, 1, 4, 4, WholeBlock>(sum, g, tile.m0, tile.n0, tile.split, threadIdx.x,
+                                                                 reinterpret_cast<float*>(smem));
 }
 
 #define ENTRY(name, product, a_planes, b_planes, number)                                                             \

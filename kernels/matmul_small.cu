@@ -27,25 +27,26 @@ constexpr unsigned EACH = SIDE * DEPTH / THREADS;          // elements of a stag
 struct SmallForward {
     Input input;
     const float *weight, *bias;
-    float* z;
+    Values z;
     unsigned rows, inputs, outputs, unused;
 };
 
 struct SmallBackward {
     Input input;
-    const float *weight, *grad;
-    float *grad_weight, *grad_bias, *below;
+    Values grad, below;
+    const float* weight;
+    float *grad_weight, *grad_bias;
     unsigned rows, inputs, outputs, unused;
 };
 
 // What a matrix [lines][k] is read from: raw(line, k) as it is stored, and from that formed(raw, line, k).
 struct Plain {
     static constexpr bool AS_STORED = true;
-    const float* data;
+    Values data;
     unsigned line_stride, k_stride;
 
     __device__ __forceinline__ float raw(unsigned line, unsigned k) const {
-        return data[size_t(line) * line_stride + size_t(k) * k_stride];
+        return data.at(size_t(line) * line_stride + size_t(k) * k_stride);
     }
     __device__ __forceinline__ float formed(float raw, unsigned, unsigned) const { return raw; }
 };
@@ -195,12 +196,12 @@ extern "C" __global__ void __launch_bounds__(256, 2) small_forward(const __grid_
     __shared__ __align__(16) float shared[SHARED_FLOATS];
     const unsigned m0 = blockIdx.x / across(a.outputs) * SIDE, n0 = blockIdx.x % across(a.outputs) * SIDE;
     const Formed<false> x{a.input, a.inputs};
-    const Plain weight{a.weight, a.inputs, 1};
+    const Plain weight{in_f32(a.weight), a.inputs, 1};
     double unused;
     const float z = product<false, false, false>(x, m0, a.rows, weight, n0, a.outputs, a.inputs, shared, unused);
     const unsigned row = m0 + threadIdx.x / SIDE, column = n0 + threadIdx.x % SIDE;
     if (row < a.rows && column < a.outputs)
-        a.z[size_t(row) * a.outputs + column] = z + (a.bias ? a.bias[column] : 0.0f);
+        a.z.put(size_t(row) * a.outputs + column, z + (a.bias ? a.bias[column] : 0.0f));
 }
 
 __device__ __forceinline__ void of_weight(const SmallBackward& a, unsigned block, float* shared) {
@@ -217,13 +218,16 @@ __device__ __forceinline__ void of_weight(const SmallBackward& a, unsigned block
 
 __device__ __forceinline__ void of_below(const SmallBackward& a, unsigned block, float* shared) {
     const unsigned m0 = block / across(a.inputs) * SIDE, n0 = block % across(a.inputs) * SIDE;
-    const Plain dz{a.grad, a.outputs, 1}, weight{a.weight, 1, a.inputs};
+    const Plain dz{a.grad, a.outputs, 1}, weight{in_f32(a.weight), 1, a.inputs};
     double unused;
     float standard;
     const float g = product<false, true, false>(dz, m0, a.rows, weight, n0, a.inputs, a.outputs, shared, unused);
     const unsigned row = m0 + threadIdx.x / SIDE, column = n0 + threadIdx.x % SIDE;
-    if (row < a.rows && column < a.inputs)
-        a.below[size_t(row) * a.inputs + column] = through_activation(a.input, a.inputs, g, row, column, standard);
+    if (row >= a.rows || column >= a.inputs) return;
+    const size_t at = size_t(row) * a.inputs + column;
+    const float z = a.input.pixels ? 0.0f : a.input.field.z.at(at);
+    const ColumnNorm norm(a.input.field.norm, column);
+    a.below.put(at, through_activation(a.input, a.inputs, g, row, column, norm, z, standard));
 }
 
 extern "C" __global__ void __launch_bounds__(256, 2) small_backward(const __grid_constant__ SmallBackward a) {

@@ -14,7 +14,8 @@
 //           columns beyond v's are written as zeros; exponents [ceil(rows / 128)][ceil(columns / 64)]; sums
 //           [ceil(rows / 128)][columns]
 // Aliasing  outputs may not overlap anything
-// Launch    256 threads and one block for each 128 rows x 64 columns. With data null it only sums
+// Launch    256 threads and one block for each 128 rows x 64 columns, operands_of_inputs first those of `of[0]`, then
+//           those of `of[1]`. With data null it only sums
 // Domain    rows, columns >= 1. A NaN or infinity does not count as largest, and becomes one itself
 // Repeats   the same bits everywhere
 // Cost      reads v's sources once, writes 2 or 4 bytes an element: memory-bound
@@ -43,50 +44,179 @@ struct OfInput {
     Input input;
 };
 
+struct OfInputs {
+    OfInput of[2];
+    unsigned blocks, unused;   // of the first
+};
+
 struct OfDelta {
     Target to;
-    const float *grad, *z;
+    Values grad, z;
     Norm norm;                // mean null: dz is grad
     const float *grad_gamma, *grad_beta;
 };
 
-// Eight neighbouring columns of x.
-struct InputColumns {
-    const OfInput& from;
-    unsigned first;
+// What a thread has: EACH neighbouring columns of ROWS_EACH rows.
+using Block = float[ROWS_EACH][EACH];
 
-    __device__ __forceinline__ InputColumns(const OfInput& from, unsigned first) : from(from), first(first) {}
-    __device__ __forceinline__ float at(unsigned row, unsigned i) const {
-        return input_at(from.input, row, first + i, from.to.columns);
+// Which these are, from this row and column on, and how many of them exist.
+struct Share {
+    unsigned row, column, rows, columns;
+
+    // Of block number `block` of the matrix.
+    __device__ __forceinline__ Share(const Target& to, unsigned block) {
+        const unsigned across = (to.columns + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
+        row = block / across * BLOCK_ROWS + threadIdx.x / ACROSS;
+        column = block % across * BLOCK_COLUMNS + threadIdx.x % ACROSS * EACH;
+        columns = column < to.columns ? min(EACH, to.columns - column) : 0;
+        rows = row < to.rows ? min(ROWS_EACH, (to.rows - row + DOWN - 1) / DOWN) : 0;
     }
+    __device__ __forceinline__ bool has(unsigned r, unsigned i) const { return r < rows && i < columns; }
 };
 
-// Eight neighbouring columns of dz; what belongs to a column is read once. Rounded as on the CPU.
-struct DeltaColumns {
-    const OfDelta& from;
-    unsigned first;
-    float mean[EACH], inv_std[EACH], factor[EACH], grad_mean[EACH], grad_x_mean[EACH];
+// Whether a matrix of `columns` can be read in pieces of EACH elements, which take so many bytes at a time.
+__device__ __forceinline__ bool in_pieces(const void* data, unsigned columns, unsigned bytes) {
+    return columns % EACH == 0 && reinterpret_cast<uintptr_t>(data) % bytes == 0;
+}
 
-    __device__ __forceinline__ DeltaColumns(const OfDelta& from, unsigned first) : from(from), first(first) {
-        if (!from.norm.mean) return;
-        const float rows = float(from.to.rows);
+// The thread's share of a matrix of `columns`, zero elsewhere. All of it is asked for before any of it is used.
+__device__ __forceinline__ void read(Block& v, const Values& from, const Share& share, unsigned columns) {
+    const size_t first = size_t(share.row) * columns + share.column, down = size_t(DOWN) * columns;
+    if (!in_pieces(from.data, columns, 16)) {
+        unsigned of[ROWS_EACH * EACH];
 #pragma unroll
-        for (unsigned i = 0; i < EACH; ++i) {
-            const unsigned c = min(first + i, from.to.columns - 1);
-            mean[i] = from.norm.mean[c];
-            inv_std[i] = from.norm.inv_std[c];
-            factor[i] = from.norm.gamma[c] * inv_std[i];
-            grad_mean[i] = from.grad_beta[c] / rows;
-            grad_x_mean[i] = from.grad_gamma[c] / rows;
+        for (unsigned i = 0; i < ROWS_EACH * EACH; ++i)
+            of[i] = share.has(i / EACH, i % EACH) ? from.bits(first + i / EACH * down + i % EACH) : 0;
+#pragma unroll
+        for (unsigned i = 0; i < ROWS_EACH * EACH; ++i) v[i / EACH][i % EACH] = from.from_bits(of[i]);
+    } else if (from.narrow) {
+        const uint4* data = reinterpret_cast<const uint4*>(static_cast<const uint16_t*>(from.data) + first);
+        uint4 of[ROWS_EACH];
+#pragma unroll
+        for (unsigned r = 0; r < ROWS_EACH; ++r)
+            of[r] = share.has(r, 0) ? data[r * down / EACH] : make_uint4(0, 0, 0, 0);
+#pragma unroll
+        for (unsigned r = 0; r < ROWS_EACH; ++r) {
+            const unsigned pairs[EACH / 2] = {of[r].x, of[r].y, of[r].z, of[r].w};
+#pragma unroll
+            for (unsigned i = 0; i < EACH; ++i) v[r][i] = from.from_bits(pairs[i / 2] >> i % 2 * 16 & 0xffff);
+        }
+    } else {
+        const float4* data = reinterpret_cast<const float4*>(static_cast<const float*>(from.data) + first);
+#pragma unroll
+        for (unsigned i = 0; i < 2 * ROWS_EACH; ++i) {
+            const float4 four = share.has(i / 2, 0) ? data[i / 2 * (down / 4) + i % 2] : make_float4(0, 0, 0, 0);
+            float* to = v[i / 2] + i % 2 * 4;
+            to[0] = four.x, to[1] = four.y, to[2] = four.z, to[3] = four.w;
         }
     }
-    __device__ __forceinline__ float at(unsigned row, unsigned i) const {
-        const size_t at = size_t(row) * from.to.columns + first + i;
-        const float g = from.grad[at];
-        if (!from.norm.mean) return g;
-        return factor[i] * (g - grad_mean[i] - (from.z[at] - mean[i]) * inv_std[i] * grad_x_mean[i]);
+}
+
+// The same of bytes, of which some rows take part.
+__device__ __forceinline__ void read_bytes(Block& v, const uint8_t* from, const RowList& rows, const Share& share,
+                                           unsigned columns) {
+    const uint8_t* data[ROWS_EACH];
+#pragma unroll
+    for (unsigned r = 0; r < ROWS_EACH; ++r)
+        data[r] = share.has(r, 0) ? from + row_at(rows, share.row + r * DOWN) * columns + share.column : nullptr;
+    if (!in_pieces(from, columns, 8)) {
+#pragma unroll
+        for (unsigned i = 0; i < ROWS_EACH * EACH; ++i)
+            v[i / EACH][i % EACH] = share.has(i / EACH, i % EACH) ? float(data[i / EACH][i % EACH]) : 0.0f;
+        return;
     }
-};
+    uint2 of[ROWS_EACH];
+#pragma unroll
+    for (unsigned r = 0; r < ROWS_EACH; ++r)
+        of[r] = data[r] ? *reinterpret_cast<const uint2*>(data[r]) : make_uint2(0, 0);
+#pragma unroll
+    for (unsigned i = 0; i < ROWS_EACH * EACH; ++i) {
+        const unsigned four = i % EACH < 4 ? of[i / EACH].x : of[i / EACH].y;
+        v[i / EACH][i % EACH] = float(four >> i % 4 * 8 & 0xff);
+    }
+}
+
+template <unsigned F>
+__device__ __forceinline__ void activate(Block& v) {
+#pragma unroll
+    for (unsigned i = 0; i < ROWS_EACH * EACH; ++i) v[i / EACH][i % EACH] = activate(F, v[i / EACH][i % EACH]);
+}
+
+// One choice for all.
+__device__ __forceinline__ void activate(unsigned f, Block& v) {
+    switch (f) {
+    case RELU: return activate<RELU>(v);
+    case TANH: return activate<TANH>(v);
+    case GAUSSIAN: return activate<GAUSSIAN>(v);
+    case LEAKY_RELU: return activate<LEAKY_RELU>(v);
+    case SIGMOID: return activate<SIGMOID>(v);
+    case GELU: return activate<GELU>(v);
+    default: return;
+    }
+}
+
+// The same as input_at() of each, but that everything is asked of memory before any of it is used, and what belongs to
+// a column or to all once.
+__device__ __forceinline__ void values(Block& v, const OfInput& from, const Share& share) {
+    const Input& input = from.input;
+    const Field& field = input.field;
+    const unsigned features = from.to.columns;
+    if (input.pixels) {
+        read_bytes(v, input.pixels, input.rows, share, features);
+#pragma unroll
+        for (unsigned i = 0; i < ROWS_EACH * EACH; ++i)
+            v[i / EACH][i % EACH] = input.scale * v[i / EACH][i % EACH] + input.shift;
+        return;
+    }
+    read(v, field.z, share, features);
+    if (field.xi) {
+        Block xi;
+        read(xi, in_f32(field.xi), share, features);
+#pragma unroll
+        for (unsigned r = 0; r < ROWS_EACH; ++r)
+            if (r < share.rows)
+#pragma unroll
+                for (unsigned i = 0; i < EACH; ++i) v[r][i] += field.amplitude[share.row + r * DOWN] * xi[r][i];
+    }
+    if (field.norm.mean)
+#pragma unroll
+        for (unsigned i = 0; i < EACH; ++i) {
+            const ColumnNorm norm(field.norm, min(share.column + i, features - 1));
+#pragma unroll
+            for (unsigned r = 0; r < ROWS_EACH; ++r) v[r][i] = norm.affine(norm.standard(v[r][i]));
+        }
+    activate(input.activation, v);
+    if (input.dropout.scale == 0.0f) return;
+#pragma unroll
+    for (unsigned r = 0; r < ROWS_EACH; ++r)
+#pragma unroll
+        for (unsigned four = 0; four < EACH / 4; ++four) {
+            const Words words = dropout_words(input.dropout, share.row + r * DOWN, share.column / 4 + four);
+#pragma unroll
+            for (unsigned i = 0; i < 4; ++i)
+                v[r][four * 4 + i] = dropped_out(input.dropout, words, i, v[r][four * 4 + i]);
+        }
+}
+
+// dz, rounded as on the CPU.
+__device__ __forceinline__ void values(Block& v, const OfDelta& from, const Share& share) {
+    const unsigned columns = from.to.columns;
+    read(v, from.grad, share, columns);
+    if (!from.norm.mean) return;
+    Block z;
+    read(z, from.z, share, columns);
+    const float rows = float(from.to.rows);
+#pragma unroll
+    for (unsigned i = 0; i < EACH; ++i) {
+        const unsigned c = min(share.column + i, columns - 1);
+        const ColumnNorm norm(from.norm, c);
+        const float factor = norm.gamma * norm.inv_std;
+        const float grad_mean = from.grad_beta[c] / rows, grad_x_mean = from.grad_gamma[c] / rows;
+#pragma unroll
+        for (unsigned r = 0; r < ROWS_EACH; ++r)
+            v[r][i] = factor * (v[r][i] - grad_mean - norm.standard(z[r][i]) * grad_x_mean);
+    }
+}
 
 // The largest of all threads' values, in all of them.
 __device__ __forceinline__ unsigned block_max(unsigned v) {
@@ -99,7 +229,7 @@ __device__ __forceinline__ unsigned block_max(unsigned v) {
 }
 
 // k for a thread's values: its block's.
-__device__ __forceinline__ int fitting_exponent(const float (&v)[ROWS_EACH][EACH]) {
+__device__ __forceinline__ int fitting_exponent(const Block& v) {
     unsigned largest = 0;
 #pragma unroll
     for (unsigned i = 0; i < ROWS_EACH * EACH; ++i) {
@@ -140,7 +270,7 @@ __device__ __forceinline__ void write(const Target& to, size_t row, unsigned col
 }
 
 // The block's column sums: of the lanes of a warp that have a column, then warp by warp in f64.
-__device__ __forceinline__ void write_sums(const Target& to, float (&sum)[EACH]) {
+__device__ __forceinline__ void write_sums(const Target& to, unsigned block, float (&sum)[EACH]) {
     __shared__ float of_warp[THREADS / WARP][BLOCK_COLUMNS];
 #pragma unroll
     for (unsigned i = 0; i < EACH; ++i) {
@@ -150,50 +280,46 @@ __device__ __forceinline__ void write_sums(const Target& to, float (&sum)[EACH])
     }
     __syncthreads();
     const unsigned across = (to.columns + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
-    const unsigned column = blockIdx.x % across * BLOCK_COLUMNS + threadIdx.x;
+    const unsigned column = block % across * BLOCK_COLUMNS + threadIdx.x;
     if (threadIdx.x >= BLOCK_COLUMNS || column >= to.columns) return;
     double total = 0.0;
     for (unsigned warp = 0; warp < THREADS / WARP; ++warp) total += of_warp[warp][threadIdx.x];
-    to.sums[size_t(blockIdx.x / across) * to.columns + column] = total;
+    to.sums[size_t(block / across) * to.columns + column] = total;
 }
 
-template <class Columns, class From>
-__device__ __forceinline__ void operand_of(const From& from) {
+template <class From>
+__device__ __forceinline__ void operand_of(const From& from, unsigned block) {
     const Target& to = from.to;
-    const unsigned across = (to.columns + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
-    const unsigned first_row = blockIdx.x / across * BLOCK_ROWS + threadIdx.x / ACROSS;
-    const unsigned column = blockIdx.x % across * BLOCK_COLUMNS + threadIdx.x % ACROSS * EACH;
-    float v[ROWS_EACH][EACH] = {}, sum[EACH] = {};
-    if (column < to.columns) {
-        const Columns columns(from, column);
+    const Share share(to, block);
+    Block v;
+    values(v, from, share);
+    float sum[EACH] = {};
 #pragma unroll
-        for (unsigned r = 0; r < ROWS_EACH; ++r)
-            if (first_row + r * DOWN < to.rows)
+    for (unsigned r = 0; r < ROWS_EACH; ++r)
 #pragma unroll
-                for (unsigned i = 0; i < EACH; ++i) {
-                    if (column + i < to.columns) v[r][i] = columns.at(first_row + r * DOWN, i);
-                    sum[i] += v[r][i];
-                }
-    }
+        for (unsigned i = 0; i < EACH; ++i) {
+            if (!share.has(r, i)) v[r][i] = 0.0f;   // it was formed of nothing
+            sum[i] += v[r][i];
+        }
     if (to.data) {
         int exponent = 0;
         if (to.exponents) {
             exponent = fitting_exponent(v);
-            if (threadIdx.x == 0) to.exponents[blockIdx.x] = exponent;
+            if (threadIdx.x == 0) to.exponents[block] = exponent;
         }
-        if (column < to.columns)
+        if (share.columns)
 #pragma unroll
             for (unsigned r = 0; r < ROWS_EACH; ++r)
-                if (first_row + r * DOWN < to.rows)
-                    write(to, first_row + r * DOWN, column, v[r], power_of_two(exponent));
+                if (r < share.rows) write(to, share.row + r * DOWN, share.column, v[r], power_of_two(exponent));
     }
-    if (to.sums) write_sums(to, sum);
+    if (to.sums) write_sums(to, block, sum);
 }
 
-extern "C" __global__ void __launch_bounds__(256) operand_of_input(const __grid_constant__ OfInput from) {
-    operand_of<InputColumns>(from);
+extern "C" __global__ void __launch_bounds__(256, 3) operands_of_inputs(const __grid_constant__ OfInputs from) {
+    const unsigned second = blockIdx.x >= from.blocks;
+    operand_of(from.of[second], blockIdx.x - second * from.blocks);
 }
 
 extern "C" __global__ void __launch_bounds__(256) operand_of_delta(const __grid_constant__ OfDelta from) {
-    operand_of<DeltaColumns>(from);
+    operand_of(from, blockIdx.x);
 }

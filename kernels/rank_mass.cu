@@ -2,22 +2,23 @@
 //
 //   rank_classes  class [i] = label of row i, and whether all labels are classes
 //   rank_keys     key [neuron][row] ascends while h = gamma (z + a xi - mean) inv_std + beta descends
-//   rank_select   for every border b of the axis the group of equal keys at position floor(b rows / bins); then the
-//                 samples of each class between and in these groups are counted, which is all that the mass needs
+//   rank_select   for every border b of the axis the group of equal keys at position floor(b rows / bins), and the
+//                 samples of each class between and in these groups, which is all that the mass needs
 //
-// rank_select spreads a neuron's keys over narrow buckets that follow their order. Only members of the few buckets
-// that hold a border's position are gathered and sorted, in shared memory. Where they are too many, buckets of one
-// value are left out; where they are still too many, the neuron is marked for kernels/rank_sort.cu.
+// rank_select spreads a neuron's keys over narrow buckets that follow their order. Which bin a sample of most buckets
+// belongs to is then known. Only members of the few buckets that hold a border's position are gathered in shared
+// memory, and there each is compared with the others of its bucket. Where they are too many, buckets of one value are
+// left out; where they are still too many, the neuron is marked for kernels/rank_sort.cu.
 //
 // Shapes    field [rows][features]; class [rows]; keys [count][rows]; mass [neurons][classes][bins]
 // Aliasing  none
 // Launch    rank_classes 256 threads, a row a thread; rank_keys 256 threads for a tile of 32 rows x 32 neurons, grid
 //           (row tiles, neuron tiles); rank_select 512 threads, a block a neuron, shared memory of
-//           4 (max(4096 + room, 2 classes bins) + 7 bins) bytes, room a power of two
+//           4 (4096 + 2 classes bins + 9 bins) + 5 room bytes
 // Domain    any rows below 2^32; a label that is no class, or a NaN, is reported in `lowest`
 // Repeats   the same bits everywhere: integer counts, and sums of two terms
-// Cost      rank_keys reads z (and xi) once and writes 4 bytes a key; rank_select reads the keys three times, five
-//           times where buckets are crowded: bound by memory and by atomics in shared memory
+// Cost      rank_keys reads z (and xi) once and writes 4 bytes a key; rank_select reads the keys twice, three times
+//           where buckets are crowded: bound by memory and by atomics in shared memory
 // Rust      src/backend/cuda/rank_mass.rs
 // Test      tests/rank_mass.rs, tests/rank_sort.rs
 #include "input.cuh"
@@ -26,6 +27,7 @@
 constexpr unsigned BUCKETS = 4096;
 constexpr unsigned SAMPLE = 256;
 constexpr unsigned NONE = 0xffffffffu;
+constexpr unsigned LONGEST = 1024;    // gathered of one bucket: each is compared with each
 
 extern __shared__ __align__(1024) uint8_t smem[];
 
@@ -60,10 +62,22 @@ extern "C" __global__ void __launch_bounds__(256) rank_keys(const __grid_constan
     const unsigned lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
     const size_t row = size_t(blockIdx.x) * WARP, first = size_t(blockIdx.y) * WARP;
     if (first + lane < a.neurons.count) {
-        const size_t neuron = neuron_at(a.neurons, first + lane);
-        for (unsigned r = warp; r < WARP && row + r < a.rows; r += 256 / WARP) {
-            const float h = local_field(a.field, row + r, unsigned(neuron), a.features);
-            if (h != h) atomicMin(a.lowest, unsigned(neuron));
+        constexpr unsigned EACH = WARP * WARP / 256;
+        const unsigned neuron = unsigned(neuron_at(a.neurons, first + lane));
+        const ColumnNorm norm(a.field.norm, neuron);
+        unsigned stored[EACH];
+#pragma unroll
+        for (unsigned i = 0; i < EACH; ++i) {
+            const size_t at = row + warp + i * (256 / WARP);
+            stored[i] = at < a.rows ? a.field.z.bits(at * a.features + neuron) : 0;
+        }
+#pragma unroll
+        for (unsigned i = 0; i < EACH; ++i) {
+            const unsigned r = warp + i * (256 / WARP);
+            if (row + r >= a.rows) continue;
+            const float z = noisy(a.field, a.field.z.from_bits(stored[i]), row + r, neuron, a.features);
+            const float h = norm.affine(norm.standard(z));
+            if (h != h) atomicMin(a.lowest, neuron);
             tile[r][lane] = descending(h);
         }
     }
@@ -104,26 +118,19 @@ __device__ __forceinline__ Squash fit(const unsigned* sample, unsigned n) {
     return {finite(centre) ? centre : 0.0f, per_spread};
 }
 
-// Sorts n keys. The array has room for the power of two above. The whole block calls it.
-__device__ __forceinline__ void sort_keys(unsigned* keys, unsigned n) {
-    unsigned size = 1;
-    while (size < n) size *= 2;
-    for (unsigned i = n + threadIdx.x; i < size; i += blockDim.x) keys[i] = 0xffffffffu;
-    __syncthreads();
-    for (unsigned run = 2; run <= size; run *= 2) {
-        for (unsigned step = run / 2; step > 0; step /= 2) {
-            for (unsigned i = threadIdx.x; i < size / 2; i += blockDim.x) {
-                const unsigned low = 2 * i - i % step, high = low + step;
-                const unsigned a = keys[low], b = keys[high];
-                if ((a > b) == ((low & run) == 0)) {
-                    keys[low] = b;
-                    keys[high] = a;
-                }
-            }
-            __syncthreads();
+// How many of n keys are below the one at `own`, equal to it, and equal to it and before it.
+struct Standing {
+    unsigned below, equal, equal_before;
+
+    __device__ Standing(const unsigned* keys, unsigned n, unsigned own) : below(0), equal(0), equal_before(0) {
+        const unsigned key = keys[own];
+        for (unsigned i = 0; i < n; ++i) {
+            below += keys[i] < key;
+            equal += keys[i] == key;
+            equal_before += keys[i] == key && i < own;
         }
     }
-}
+};
 
 // How many of n ascending keys are below `key`; up to and with it.
 __device__ __forceinline__ unsigned count_below(const unsigned* keys, unsigned n, unsigned key) {
@@ -155,34 +162,63 @@ struct RankSelect {
     unsigned unused;
 };
 
+// f(key, class) of every row, each in one thread of the block; the class is 0 unless WITH_CLASS. What a thread does next
+// is asked for AT_ONCE rows at a time: memory takes as long as these.
+template <bool WITH_CLASS, class F>
+__device__ __forceinline__ void each_row(const RankSelect& a, const unsigned* keys, const F& f) {
+    constexpr unsigned AT_ONCE = 8;
+    for (size_t first = threadIdx.x; first < a.rows; first += AT_ONCE * blockDim.x) {
+        unsigned key[AT_ONCE];
+        uint8_t label[AT_ONCE];
+#pragma unroll
+        for (unsigned j = 0; j < AT_ONCE; ++j) {
+            const size_t row = first + j * blockDim.x;
+            key[j] = row < a.rows ? keys[row] : 0;
+            label[j] = WITH_CLASS && row < a.rows ? a.class_of[row] : 0;
+        }
+#pragma unroll
+        for (unsigned j = 0; j < AT_ONCE; ++j)
+            if (first + j * blockDim.x < a.rows) f(key[j], label[j]);
+    }
+}
+
 // A block's memory. Arrays over borders have `bins` elements of which the first is unused; a bucket is known by the
 // first border in it, its owner.
 struct Select {
-    unsigned *table;     // [BUCKETS] first position of each bucket, then its owner
-    unsigned *gathered;  // [room]
+    unsigned *table;     // [BUCKETS] keys of each bucket, then its first position, then its entry
+    unsigned *whole, *tied;     // [classes][bins], rank_axis.cuh
     unsigned *bucket;    // of a border
-    unsigned *first, *end;      // positions of a border's bucket, then of its group
+    unsigned *first, *end;      // positions of a border's bucket
     unsigned *offset;    // where an owner's keys stand in `gathered`
-    unsigned *key;       // an owner's cursor, then the key of a border's group
     unsigned *low, *high;       // keys of a crowded bucket, by owner; equal: it holds one value
-    unsigned *counts;    // [2][classes][bins], over table and gathered
+    unsigned *key;       // an owner's cursor, then the key of a border's group
+    unsigned *group_first, *group_end;   // its positions
+    unsigned *gathered;  // [room] keys
+    uint8_t *class_of;   // [room] and their classes
+
+    // A bucket's entry: its owner, or that it has none and lies in a bin.
+    static constexpr unsigned IN_BIN = 1u << 31;
 
     __device__ Select(uint8_t* memory, const RankSelect& a) {
-        table = counts = reinterpret_cast<unsigned*>(memory);
-        gathered = table + BUCKETS;
-        const unsigned tally = 2 * a.classes * a.bins, work = BUCKETS + a.room;
-        unsigned** of_borders[] = {&bucket, &first, &end, &offset, &key, &low, &high};
-        unsigned* next = table + (tally > work ? tally : work);
-        for (unsigned** array : of_borders) {
-            *array = next;
-            next += a.bins;
-        }
+        unsigned* next = reinterpret_cast<unsigned*>(memory);
+        const auto take = [&](unsigned count) {
+            unsigned* taken = next;
+            next += count;
+            return taken;
+        };
+        table = take(BUCKETS);
+        whole = take(a.classes * a.bins);
+        tied = take(a.classes * a.bins);
+        unsigned** of_borders[] = {&bucket, &first, &end, &offset, &low, &high, &key, &group_first, &group_end};
+        for (unsigned** array : of_borders) *array = take(a.bins);
+        gathered = take(a.room);
+        class_of = reinterpret_cast<uint8_t*>(next);
     }
 
     __device__ bool one_value(unsigned owner) const { return low[owner] == high[owner]; }
 };
 
-// Finds every border's bucket: bucket, first, end; table becomes the owners.
+// Finds every border's bucket: bucket, first, end; table becomes the entries.
 __device__ __forceinline__ void find_buckets(const Select& m, const Axis& axis) {
     exclusive_sums(m.table, BUCKETS);
     for (unsigned b = 1 + threadIdx.x; b < axis.bins; b += blockDim.x) {
@@ -194,18 +230,22 @@ __device__ __forceinline__ void find_buckets(const Select& m, const Axis& axis) 
         m.high[b] = 0;
     }
     __syncthreads();
-    for (unsigned i = threadIdx.x; i < BUCKETS; i += blockDim.x) m.table[i] = NONE;
+    const unsigned borders = unsigned(axis.bins) - 1;
+    for (unsigned i = threadIdx.x; i < BUCKETS; i += blockDim.x)
+        m.table[i] = Select::IN_BIN | count_below(m.bucket + 1, borders, i);
     __syncthreads();
     for (unsigned b = 1 + threadIdx.x; b < axis.bins; b += blockDim.x)
         if (b == 1 || m.bucket[b - 1] != m.bucket[b]) m.table[m.bucket[b]] = b;
     __syncthreads();
 }
 
-// Lays out the buckets to be gathered, all but those known to hold one value; returns the number of their keys.
-__device__ __forceinline__ unsigned lay_out(const Select& m, unsigned bins) {
+// Lays out the buckets to be gathered, all but those known to hold one value; returns the number of their keys, more
+// than `room` where a bucket has too many.
+__device__ __forceinline__ unsigned lay_out(const Select& m, unsigned bins, unsigned room) {
     for (unsigned b = threadIdx.x; b < bins; b += blockDim.x) {
         const bool gathers = b > 0 && m.table[m.bucket[b]] == b && !m.one_value(b);
-        m.offset[b] = gathers ? m.end[b] - m.first[b] : 0;
+        const unsigned size = gathers ? m.end[b] - m.first[b] : 0;
+        m.offset[b] = size > LONGEST ? room + 1 : size;
     }
     __syncthreads();
     const unsigned sum = exclusive_sums(m.offset, bins);
@@ -214,19 +254,40 @@ __device__ __forceinline__ unsigned lay_out(const Select& m, unsigned bins) {
     return sum;
 }
 
-// Every border's group: its key and its positions.
-__device__ __forceinline__ void find_groups(const Select& m, const Axis& axis) {
-    for (unsigned b = 1 + threadIdx.x; b < axis.bins; b += blockDim.x) {
-        const unsigned owner = m.table[m.bucket[b]];
-        if (m.one_value(owner)) {
-            m.key[b] = m.low[owner];
-            continue;
+// Every border's group: its key and its positions. Of equal keys the first says so.
+__device__ __forceinline__ void find_groups(const Select& m, const Axis& axis, const Squash& squash,
+                                            unsigned gathered) {
+    for (unsigned b = 1 + threadIdx.x; b < axis.bins; b += blockDim.x)
+        if (m.one_value(m.table[m.bucket[b]])) {
+            m.group_first[b] = m.first[b];
+            m.group_end[b] = m.end[b];
         }
-        const unsigned* members = m.gathered + m.offset[owner];
-        const unsigned first = m.first[b], size = m.end[b] - first;
-        m.key[b] = members[axis.position(b) - first];
-        m.first[b] = first + count_below(members, size, m.key[b]);
-        m.end[b] = first + count_through(members, size, m.key[b]);
+    for (unsigned i = threadIdx.x; i < gathered; i += blockDim.x) {
+        const unsigned bucket = squash.bucket(m.gathered[i]), owner = m.table[bucket], offset = m.offset[owner];
+        const unsigned start = m.first[owner];
+        const Standing own(m.gathered + offset, m.end[owner] - start, i - offset);
+        if (own.equal_before > 0) continue;
+        const unsigned first = start + own.below, end = first + own.equal;
+        for (unsigned b = owner; b < axis.bins && m.bucket[b] == bucket; ++b)
+            if (first <= axis.position(b) && axis.position(b) < end) {
+                m.key[b] = m.gathered[i];
+                m.group_first[b] = first;
+                m.group_end[b] = end;
+            }
+    }
+    __syncthreads();
+}
+
+// Counts what was gathered, by class: in the group of a border, or in the bin before the next one.
+__device__ __forceinline__ void count_gathered(const Select& m, const Axis& axis, const Squash& squash,
+                                               unsigned gathered) {
+    const unsigned bins = unsigned(axis.bins);
+    for (unsigned i = threadIdx.x; i < gathered; i += blockDim.x) {
+        const unsigned key = m.gathered[i], bucket = squash.bucket(key);
+        unsigned b = m.table[bucket];
+        while (b < bins && m.bucket[b] == bucket && m.key[b] < key) ++b;
+        const bool in_group = b < bins && m.bucket[b] == bucket && m.key[b] == key;
+        atomicAdd(in_group ? &m.tied[m.class_of[i] * bins + b] : &m.whole[m.class_of[i] * bins + b - 1], 1u);
     }
     __syncthreads();
 }
@@ -239,49 +300,53 @@ extern "C" __global__ void __launch_bounds__(512, 2) rank_select(const __grid_co
 
     const uint64_t stride = (a.rows + SAMPLE - 1) / SAMPLE;
     const unsigned sampled = unsigned((a.rows + stride - 1) / stride);
-    for (unsigned i = threadIdx.x; i < sampled; i += blockDim.x) m.table[i] = keys[i * stride];
-    sort_keys(m.table, sampled);
-    const Squash squash = fit(m.table, sampled);
+    unsigned *sample = m.table, *in_order = m.table + SAMPLE;
+    for (unsigned i = threadIdx.x; i < sampled; i += blockDim.x) sample[i] = keys[i * stride];
+    __syncthreads();
+    for (unsigned i = threadIdx.x; i < sampled; i += blockDim.x) {
+        const Standing own(sample, sampled, i);
+        in_order[own.below + own.equal_before] = sample[i];
+    }
+    __syncthreads();
+    const Squash squash = fit(in_order, sampled);
     __syncthreads();
     for (unsigned i = threadIdx.x; i < BUCKETS; i += blockDim.x) m.table[i] = 0;
+    for (unsigned i = threadIdx.x; i < 2 * a.classes * a.bins; i += blockDim.x) m.whole[i] = 0;   // and tied
     __syncthreads();
-    for (size_t i = threadIdx.x; i < a.rows; i += blockDim.x) atomicAdd(&m.table[squash.bucket(keys[i])], 1u);
+    each_row<false>(a, keys, [&](unsigned key, uint8_t) { atomicAdd(&m.table[squash.bucket(key)], 1u); });
     __syncthreads();
     find_buckets(m, axis);
 
-    unsigned gathered = lay_out(m, a.bins);
+    unsigned gathered = lay_out(m, a.bins, a.room);
     if (gathered > a.room) {
-        for (size_t i = threadIdx.x; i < a.rows; i += blockDim.x) {
-            const unsigned key = keys[i], owner = m.table[squash.bucket(key)];
-            if (owner == NONE) continue;
-            atomicMin(&m.low[owner], key);
-            atomicMax(&m.high[owner], key);
-        }
+        each_row<false>(a, keys, [&](unsigned key, uint8_t) {
+            const unsigned entry = m.table[squash.bucket(key)];
+            if (entry & Select::IN_BIN) return;
+            atomicMin(&m.low[entry], key);
+            atomicMax(&m.high[entry], key);
+        });
         __syncthreads();
-        gathered = lay_out(m, a.bins);
+        gathered = lay_out(m, a.bins, a.room);
         if (gathered > a.room) {
             if (threadIdx.x == 0) a.crowded[neuron] = 1;
             return;
         }
     }
-    for (size_t i = threadIdx.x; i < a.rows && gathered > 0; i += blockDim.x) {
-        const unsigned key = keys[i], owner = m.table[squash.bucket(key)];
-        if (owner != NONE && !m.one_value(owner)) m.gathered[atomicAdd(&m.key[owner], 1u)] = key;
-    }
+    each_row<true>(a, keys, [&](unsigned key, uint8_t label) {
+        const unsigned entry = m.table[squash.bucket(key)], class_row = label * a.bins;
+        if (entry & Select::IN_BIN) {
+            atomicAdd(&m.whole[class_row + (entry & ~Select::IN_BIN)], 1u);
+        } else if (m.one_value(entry)) {
+            atomicAdd(&m.tied[class_row + entry], 1u);
+        } else {
+            const unsigned at = atomicAdd(&m.key[entry], 1u);
+            m.gathered[at] = key;
+            m.class_of[at] = label;
+        }
+    });
     __syncthreads();
-    sort_keys(m.gathered, gathered);   // buckets follow the order of keys, so each keeps its place
-    find_groups(m, axis);
-
-    unsigned *whole = m.counts, *tied = whole + a.classes * a.bins;
-    for (unsigned i = threadIdx.x; i < 2 * a.classes * a.bins; i += blockDim.x) m.counts[i] = 0;
-    __syncthreads();
-    for (size_t i = threadIdx.x; i < a.rows; i += blockDim.x) {
-        const unsigned key = keys[i], class_row = a.class_of[i] * a.bins;
-        const unsigned b = 1 + count_below(m.key + 1, a.bins - 1, key);
-        const bool in_group = b < a.bins && m.key[b] == key;
-        atomicAdd(in_group ? &tied[class_row + b] : &whole[class_row + b - 1], 1u);
-    }
-    __syncthreads();
-    const auto group_at = [&](unsigned border) { return Group{m.first[border], m.end[border]}; };
-    mass_from_counts(axis, a.classes, group_at, whole, tied, a.mass + neuron * a.classes * a.bins);
+    find_groups(m, axis, squash, gathered);
+    count_gathered(m, axis, squash, gathered);
+    const auto group_at = [&](unsigned border) { return Group{m.group_first[border], m.group_end[border]}; };
+    mass_from_counts(axis, a.classes, group_at, m.whole, m.tied, a.mass + neuron * a.classes * a.bins);
 }

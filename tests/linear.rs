@@ -17,6 +17,7 @@ on_each_precision!(
     only_rows_with_a_nan_are_lost,
     rows_nearly_stand_alone,
     repeats,
+    fields_are_like_any_buffer,
 );
 on_each_backend!(shifted_moments, wrong_lengths);
 on_cpu!(f64_matches, rows_stand_alone);
@@ -263,6 +264,43 @@ fn rows_nearly_stand_alone<B: Backend>(backend: &B, precision: Precision) {
             assert_rows_close(&format!("row {row} of {count} from {first}"), got, want, &limits, outputs);
         }
     }
+}
+
+/// The same bits as of plain buffers of the same numbers, but that z is rounded.
+fn fields_are_like_any_buffer<B: Backend>(backend: &B, _: Precision) {
+    for (rows, inputs, outputs) in [(259, 64, 128), (131, 65, 33), (70, 200, 10), (2100, 20, 12)] {
+        let len = rows * outputs;
+        let mut stored = Stored::<f32>::new(5, rows, inputs);
+        stored.z = as_fields(backend, &stored.z);
+        let weight = backend.upload(&values::<f32>(7, outputs * inputs)).unwrap();
+        for noise in [false, true] {
+            let parts = Parts { noise, activation: Activation::Gelu, norm: !noise, ..PLAIN };
+            let run = |input: &Input<B, f32>, mut z: B::Buf<f32>, with_moments: bool| {
+                let mut moments = poisoned::<B, f32>(backend, 2 * outputs);
+                let (mean, var) = (Span { start: 0, len: outputs }, Span { start: outputs, len: outputs });
+                let to = Moments { buf: &mut moments, mean, var };
+                let desc = Linear { rows, inputs, outputs };
+                let (weight, z_part) =
+                    (Part::new(&weight, 0, outputs * inputs), PartMut::new(&mut z, 1, len));
+                backend.linear(desc, input, weight, None, z_part, with_moments.then_some(to), None).unwrap();
+                (all(backend, &z), all(backend, &moments))
+            };
+            let poison = vec![f32::NAN; len + 2];
+            for with_moments in [false, true] {
+                let plain = poisoned::<B, f32>(backend, len + 2);
+                let plain = run(&stored.upload(backend).whole(parts), plain, with_moments);
+                let rounded = fields(backend, &poison);
+                let rounded = run(&stored.upload_fields(backend).whole(parts), rounded, with_moments);
+                let what = format!("{rows} x {inputs} -> {outputs}, noise {noise}, moments {with_moments}");
+                assert!(same_bits(&rounded.0, &as_fields(backend, &plain.0)), "z, {what}");
+                assert!(same_bits(&rounded.1, &plain.1), "moments, {what}");
+            }
+        }
+    }
+}
+
+fn same_bits(a: &[f32], b: &[f32]) -> bool {
+    a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan())
 }
 
 fn repeats<B: Backend>(backend: &B, _: Precision) {

@@ -16,6 +16,7 @@ on_each_precision!(
     only_rows_with_a_nan_are_lost,
     repeats,
     same_bits_after_the_forward_pass,
+    fields_are_like_any_buffer,
 );
 on_each_backend!(wrong_lengths);
 on_cpu!(f64_matches);
@@ -109,6 +110,29 @@ fn pixels_below<B: Backend>(backend: &B, precision: Precision) {
         let (dz, what) = (call.dz(true), format!("pixels, shift {shift}"));
         call.judge_weight(&what, &wide(&grads[at.weight.range()]), &dz, &x, &bound(precision, rows));
         call.judge_bias(&what, &wide(&grads[at.bias.range()]), &dz, &f32_sums(rows));
+    }
+}
+
+/// The same bits as of plain buffers of the same numbers, but that the gradient below is rounded.
+fn fields_are_like_any_buffer<B: Backend>(backend: &B, precision: Precision) {
+    let kept = as_fields(backend, &[1.001f32])[0];
+    assert_eq!(kept == 1.001, precision != Precision::Bf16, "{kept}");
+    for (rows, inputs, outputs) in [(259, 128, 64), (131, 65, 33), (70, 200, 10), (2100, 12, 20)] {
+        let mut call = Call::<f32>::new(rows, inputs, outputs);
+        call.round(backend);
+        for norm in [false, true] {
+            let parts =
+                Parts { norm, dropout: norm.then_some(DROPOUT), activation: Activation::Tanh, ..PLAIN };
+            let [plain, fields] = [false, true].map(|in_fields| {
+                call.in_fields = in_fields;
+                let field = &call.field;
+                let field = if in_fields { field.upload_fields(backend) } else { field.upload(backend) };
+                call.run(backend, &field.whole(parts), norm, true)
+            });
+            let what = format!("{rows} x {inputs} -> {outputs}, norm {norm}");
+            assert!(bits(&fields.0) == bits(&plain.0), "gradients, {what}");
+            assert!(bits(&fields.1) == bits(&as_fields(backend, &plain.1)), "below, {what}");
+        }
     }
 }
 

@@ -197,11 +197,20 @@ impl<R: Real> Stored<R> {
 
     /// The same on a backend.
     pub fn upload<B: Backend>(&self, backend: &B) -> Uploaded<B, R> {
+        self.upload_with(backend, backend.upload(&self.z).unwrap())
+    }
+
+    /// The same, z as training keeps it.
+    pub fn upload_fields<B: Backend>(&self, backend: &B) -> Uploaded<B, R> {
+        self.upload_with(backend, fields(backend, &self.z))
+    }
+
+    fn upload_with<B: Backend>(&self, backend: &B, z: B::Buf<R>) -> Uploaded<B, R> {
         let up = |values: &[R]| backend.upload(values).unwrap();
         Uploaded {
             rows: self.rows,
             features: self.features,
-            z: up(&self.z),
+            z,
             xi: up(&self.xi),
             amplitude: up(&self.amplitude),
             norm: self.norm.each_ref().map(|part| up(part)),
@@ -249,6 +258,18 @@ impl<B: Backend, R: Real> Uploaded<B, R> {
 /// A buffer of NaN, so that an element that is not written is noticed.
 pub fn poisoned<B: Backend, R: Real>(backend: &B, len: usize) -> B::Buf<R> {
     backend.upload(&vec![R::nan(); len]).unwrap()
+}
+
+/// A buffer of [`Backend::fields`] with these contents.
+pub fn fields<B: Backend, R: Real>(backend: &B, values: &[R]) -> B::Buf<R> {
+    let mut buf = backend.fields(values.len()).unwrap();
+    backend.write(values, PartMut::new(&mut buf, 0, values.len())).unwrap();
+    buf
+}
+
+/// What such a buffer makes of these.
+pub fn as_fields<B: Backend, R: Real>(backend: &B, values: &[R]) -> Vec<R> {
+    all(backend, &fields(backend, values))
 }
 
 pub fn all<B: Backend, T: Element>(backend: &B, buf: &B::Buf<T>) -> Vec<T> {

@@ -92,6 +92,13 @@ pub trait Backend: Sync + Sized {
     /// A new buffer of zeros.
     fn zeros<T: Element>(&self, len: usize) -> Result<Self::Buf<T>>;
 
+    /// A new buffer of zeros for fields z or gradients between the layers, which may be rounded to what the precision
+    /// keeps of them. To [`Backend::linear`] and [`Backend::linear_backward`], and as [`Field`] and [`Input`] to all
+    /// operations, it is like any other.
+    fn fields<R: Real>(&self, len: usize) -> Result<Self::Buf<R>> {
+        self.zeros(len)
+    }
+
     /// Number of elements of a buffer.
     fn len<T: Element>(buf: &Self::Buf<T>) -> usize;
 

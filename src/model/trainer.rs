@@ -33,7 +33,9 @@ pub struct Trainer<'b, B: Backend, R: Real> {
     /// z of every layer.
     z: Vec<B::Buf<R>>,
     stats: Vec<Option<NormStats<B, R>>>,
-    /// dL/dh of a layer and of the one below it, alternately.
+    /// dL/dlogits.
+    top: B::Buf<R>,
+    /// dL/dh of a hidden layer and of the one below it, alternately.
     delta: [B::Buf<R>; 2],
     row_loss: B::Buf<f64>,
     /// Of every linear layer.
@@ -78,7 +80,9 @@ impl<'b, B: Backend, R: Real> Trainer<'b, B, R> {
     ) -> Result<Self> {
         let backend = net.backend;
         let widths = &net.spec.widths;
-        let widest = widths[1..].iter().max().copied().unwrap_or(0);
+        let hidden = &widths[1..widths.len() - 1];
+        let widest = hidden.iter().max().copied().unwrap_or(0);
+        let logits = || backend.zeros(batch * net.spec.classes());
         let (has_first, has_second) = moments_of(update.optimizer);
         let moment = |has: bool| backend.zeros(if has { net.layout.params } else { 0 });
         Ok(Trainer {
@@ -92,9 +96,10 @@ impl<'b, B: Backend, R: Real> Trainer<'b, B, R> {
             first: moment(has_first)?,
             second: moment(has_second)?,
             status: backend.zeros(2)?,
-            z: widths[1..].iter().map(|n| backend.zeros(batch * n)).collect::<Result<_>>()?,
+            z: hidden.iter().map(|n| backend.fields(batch * n)).chain([logits()]).collect::<Result<_>>()?,
             stats: (0..net.spec.linears()).map(|i| NormStats::running(&net, i)).collect::<Result<_>>()?,
-            delta: [backend.zeros(batch * widest)?, backend.zeros(batch * widest)?],
+            top: logits()?,
+            delta: [backend.fields(batch * widest)?, backend.fields(batch * widest)?],
             row_loss: backend.zeros(batch)?,
             kept: (0..net.spec.linears()).map(|_| B::Kept::default()).collect(),
             batch,
@@ -138,19 +143,19 @@ impl<'b, B: Backend, R: Real> Trainer<'b, B, R> {
         let net = &self.net;
         let (backend, last) = (net.backend, net.spec.linears() - 1);
         let classes = net.spec.classes();
-        let [top, _] = &mut self.delta;
         backend.loss(
             Loss { kind: self.loss, rows: count, classes },
             Part::new(&self.z[last], 0, count * classes),
             samples.labels(rows),
             PartMut::new(&mut self.row_loss, 0, count),
-            Some(PartMut::new(top, 0, count * classes)),
+            Some(PartMut::new(&mut self.top, 0, count * classes)),
         )?;
         let mask = (self.seed, self.step);
         for i in (0..=last).rev() {
             let spans = &net.layout.layers[i];
             let [a, b] = &mut self.delta;
-            let (grad, below) = if (last - i).is_multiple_of(2) { (&*a, b) } else { (&*b, a) };
+            let (above, below) = if (last - i).is_multiple_of(2) { (&*a, b) } else { (&*b, a) };
+            let grad = if i == last { &self.top } else { above };
             let norm = self.stats[i].as_ref().zip(spans.norm).map(|(stats, at)| DeltaNorm {
                 z: Part::new(&self.z[i], 0, count * net.spec.widths[i + 1]),
                 norm: stats.norm(&net.params, at),
@@ -261,10 +266,11 @@ impl<'b, B: Backend, R: Real> Trainer<'b, B, R> {
     }
 }
 
-/// What a sample of a batch takes: the fields of all layers, and two gradients.
+/// What a sample of a batch takes: the fields of all layers, and three gradients.
 fn bytes_per_sample<R: Real>(widths: &[usize]) -> usize {
-    let widest = widths[1..].iter().max().copied().unwrap_or(0);
-    size_of::<R>() * (widths[1..].iter().sum::<usize>() + 2 * widest) + size_of::<f64>()
+    let (classes, hidden) = widths[1..].split_last().expect("a network has a layer");
+    let widest = hidden.iter().max().copied().unwrap_or(0);
+    size_of::<R>() * (2 * classes + hidden.iter().sum::<usize>() + 2 * widest) + size_of::<f64>()
 }
 
 /// Whether an optimiser keeps first and second moments.

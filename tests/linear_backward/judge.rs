@@ -40,6 +40,8 @@ pub struct Call<R> {
     pub grad: Vec<R>,
     params: Vec<R>,
     before: Vec<R>,
+    /// Whether gradients and z of this layer are in buffers of [`Backend::fields`].
+    pub in_fields: bool,
 }
 
 /// A matrix in f64, and how large what each element is made of is.
@@ -82,6 +84,14 @@ impl<R: Real> Call<R> {
             grad: values(23, rows * outputs),
             params: values(24, at.len),
             before,
+            in_fields: false,
+        }
+    }
+
+    /// Rounds what there is in fields to what they keep.
+    pub fn round<B: Backend>(&mut self, backend: &B) {
+        for values in [&mut self.field.z, &mut self.above.z, &mut self.grad] {
+            *values = as_fields(backend, values);
         }
     }
 
@@ -107,11 +117,15 @@ impl<R: Real> Call<R> {
     ) -> (Vec<R>, Vec<R>) {
         let &Call { rows, inputs, outputs, .. } = self;
         let at = spans(inputs, outputs);
-        let above = self.above.upload(backend);
-        let grad = backend.upload(&self.grad).unwrap();
+        let new = |values: &[R]| {
+            if self.in_fields { fields(backend, values) } else { backend.upload(values).unwrap() }
+        };
+        let above =
+            if self.in_fields { self.above.upload_fields(backend) } else { self.above.upload(backend) };
+        let grad = new(&self.grad);
         let params = backend.upload(&self.params).unwrap();
         let mut grads = backend.upload(&self.before).unwrap();
-        let mut below = poisoned::<B, R>(backend, rows * inputs + 3);
+        let mut below = new(&vec![R::nan(); rows * inputs + 3]);
         let z = Part::new(&above.z, 0, rows * outputs);
         let norm = through_norm.then(|| DeltaNorm { z, norm: above.norm(), at: at.own });
         let norm_below = matches!(input, Input::Field { field, .. } if field.norm.is_some());

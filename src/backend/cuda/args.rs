@@ -24,6 +24,34 @@ pub(super) fn address_of<T: Element>(buf: &Buffer<T>, span: Span) -> Address {
     buf.address() + (span.start * size_of::<T>()) as u64
 }
 
+/// `Values` of `kernels/input.cuh`: numbers, and how they rest in memory.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct Values {
+    pub data: Address,
+    narrow: u64,
+}
+
+impl Values {
+    /// f32 as it is.
+    pub fn in_f32(data: Address) -> Values {
+        Values { data, narrow: 0 }
+    }
+
+    /// `span` of `buf`.
+    pub fn of<R: Real>(buf: &Buffer<R>, span: Span) -> Values {
+        Values {
+            data: buf.memory().address() + (span.start * buf.pitch()) as u64,
+            narrow: buf.is_narrow().into(),
+        }
+    }
+
+    /// All of `buf`.
+    pub fn all<R: Real>(buf: &Buffer<R>) -> Values {
+        Values::of(buf, Span { start: 0, len: buf.len() })
+    }
+}
+
 /// The first elements of mean and variance.
 pub(super) fn moments<R: Real>(moments: &host::Moments<'_, Cuda, R>) -> (Address, Address) {
     (address_of(moments.buf, moments.mean), address_of(moments.buf, moments.var))
@@ -80,7 +108,7 @@ impl<R: Real> From<host::Norm<'_, Cuda, R>> for Norm {
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 pub(super) struct Field {
-    z: Address,
+    z: Values,
     xi: Address,
     amplitude: Address,
     norm: Norm,
@@ -90,7 +118,7 @@ impl<R: Real> From<&host::Field<'_, Cuda, R>> for Field {
     fn from(field: &host::Field<'_, Cuda, R>) -> Field {
         let host::Field { z, noise, norm } = *field;
         Field {
-            z: address(z),
+            z: Values::of(z.buf, z.span),
             xi: noise.map_or(0, |noise| address(noise.xi)),
             amplitude: noise.map_or(0, |noise| address(noise.amplitude)),
             norm: norm.map_or(Norm::zeroed(), Norm::from),

@@ -12,7 +12,7 @@ const COMBINE_SUMS: Kernel = Kernel::new("combine", "combine_sums");
 const COMBINE_SPLITS: Kernel = Kernel::new("combine", "combine_splits");
 
 /// Columns of a block.
-const COLUMNS: usize = 32;
+const COLUMNS: usize = 8;
 
 /// The kernels' parameter.
 #[derive(Clone, Copy, Pod, Zeroable)]

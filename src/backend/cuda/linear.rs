@@ -1,7 +1,7 @@
 //! `z = x Wᵀ + b` and the column moments of z: x and W as operands (`kernels/planes.cu`), their product with its
 //! epilogue (`kernels/matmul_*.cu`), the tiles' moments joined (`kernels/combine.cu`). Or all at once, of few operations.
 
-use super::args::{address, address_mut, address_of};
+use super::args::{Values, address, address_of};
 use super::matmul::{TileSums, small};
 use super::{Cuda, Kept, combine, matmul, planes};
 use crate::Result;
@@ -19,15 +19,14 @@ pub(super) fn linear<R: Real>(
 ) -> Result<()> {
     desc.check(input, &weight, &bias, &z, &moments)?;
     let Linear { rows, inputs, outputs } = desc;
-    let [old_x, old_weight] = kept.as_mut().map_or([None, None], |kept| kept.take());
+    let old = kept.as_mut().map_or([None, None], |kept| kept.take());
     if small::has_forward(desc, &moments) {
         return small::forward(cuda, desc, input, weight, bias, z);
     }
-    let weight = planes::of_weight(cuda, weight, outputs, inputs, old_weight)?;
-    let x = planes::of_input(cuda, input, rows, inputs, old_x)?;
+    let [x, weight] = planes::of_layer(cuda, desc, input, weight, old)?;
     let tiles = moments.as_ref().map(|_| TileSums::new(cuda, rows, outputs)).transpose()?;
     let (shape, bias) = ((rows, outputs, inputs), bias.map_or(0, address));
-    matmul::forward(cuda, (&x, &weight), shape, bias, address_mut(&z), tiles.as_ref())?;
+    matmul::forward(cuda, (&x, &weight), shape, bias, Values::of(z.buf, z.span), tiles.as_ref())?;
     if let Some((Moments { buf, mean, var }, tiles)) = moments.zip(tiles) {
         let to = (address_of(buf, mean), address_of(buf, var));
         combine::moments(cuda, &tiles, (rows, outputs), to)?;

@@ -1,7 +1,7 @@
 //! Gradients of one layer: dz, x and W as operands (`kernels/planes.cu`), the two products with their epilogues
 //! (`kernels/matmul_*.cu`), column sums joined (`kernels/combine.cu`). Or all at once, of few operations.
 
-use super::args::{self, address_of};
+use super::args::{self, Values, address_of};
 use super::matmul::{TILE, TileSums, small};
 use super::{Buffer, Cuda, Kept, combine, matmul, planes};
 use crate::Result;
@@ -35,14 +35,14 @@ pub(super) fn linear_backward<R: Real>(
         let weight = match kept.map(|kept| kept.weight(outputs, inputs)).transpose()?.flatten() {
             Some(weight) => weight,
             None => {
-                formed = planes::of_weight(cuda, Part::at(params, desc.weight), outputs, inputs, None)?;
+                formed = planes::of_weight(cuda, Part::at(params, desc.weight), outputs, inputs)?;
                 &formed
             }
         };
         let tiles = desc.below_norm.map(|at| Ok((at, TileSums::new(cuda, rows, inputs)?))).transpose()?;
         let (shape, input) = ((rows, inputs, outputs), args::Input::from(input));
         let sums = tiles.as_ref().map(|(_, sums)| sums);
-        matmul::below(cuda, (&dz, weight), shape, input, below.address(), sums)?;
+        matmul::below(cuda, (&dz, weight), shape, input, Values::all(below), sums)?;
         if let Some((at, sums)) = tiles {
             let to = (address_of(grads, at.beta), address_of(grads, at.gamma));
             combine::sums(cuda, &sums, (rows, inputs), to)?;
@@ -53,7 +53,7 @@ pub(super) fn linear_backward<R: Real>(
     let x = match kept.map(|kept| kept.x(rows, inputs)).transpose()?.flatten() {
         Some(x) => x,
         None => {
-            formed = planes::of_input(cuda, input, rows, inputs, None)?;
+            formed = planes::of_input(cuda, input, rows, inputs)?;
             &formed
         }
     };

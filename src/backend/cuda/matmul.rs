@@ -1,6 +1,6 @@
 //! The matrix products of a layer: `kernels/matmul_*.cu`.
 
-use super::args::{self, Address};
+use super::args::{self, Address, Values};
 use super::driver::Grid;
 use super::planes::Planes;
 use super::{Buffer, Cuda, Kernel, combine};
@@ -60,7 +60,7 @@ pub(super) struct Operand {
 struct Matmul {
     a: Operand,
     b: Operand,
-    out: Address,
+    out: Values,
     m: u32,
     n: u32,
     k: u32,
@@ -94,7 +94,7 @@ pub(super) fn forward(
     (a, b): (&Planes, &Planes),
     (m, n, k): (usize, usize, usize),
     bias: Address,
-    out: Address,
+    out: Values,
     sums: Option<&TileSums>,
 ) -> Result<()> {
     let args = Matmul { bias, ..Matmul::new((a, b), (m, n, k), out, sums) };
@@ -108,7 +108,7 @@ pub(super) fn below(
     (a, b): (&Planes, &Planes),
     (m, n, k): (usize, usize, usize),
     input: args::Input,
-    out: Address,
+    out: Values,
     sums: Option<&TileSums>,
 ) -> Result<()> {
     let args = Matmul { input, ..Matmul::new((a, b), (m, n, k), out, sums) };
@@ -123,13 +123,13 @@ pub(super) fn weight(
     out: Address,
 ) -> Result<()> {
     let (splits, k_per_split) = splits(m, n, k);
-    let args = Matmul::new((a, b), (m, n, k), out, None);
+    let args = Matmul::new((a, b), (m, n, k), Values::in_f32(out), None);
     if splits == 1 {
         return launch(cuda, Product::Weight, args);
     }
     let partial = cuda.scratch::<f32>(splits * m * n)?;
-    let args =
-        Matmul { out: partial.address(), splits: splits as u32, k_per_split: k_per_split as u32, ..args };
+    let out_of_splits = Values::in_f32(partial.address());
+    let args = Matmul { out: out_of_splits, splits: splits as u32, k_per_split: k_per_split as u32, ..args };
     launch(cuda, Product::Weight, args)?;
     combine::splits(cuda, &partial, splits, m * n, out)
 }
@@ -139,7 +139,7 @@ impl Matmul {
     fn new(
         (a, b): (&Planes, &Planes),
         (m, n, k): (usize, usize, usize),
-        out: Address,
+        out: Values,
         sums: Option<&TileSums>,
     ) -> Matmul {
         Matmul {

@@ -33,6 +33,7 @@ use super::*;
 pub use buffer::Buffer;
 pub use driver::{Card, Counters, Missing};
 use driver::{Device, Driver, Function, Grid};
+use half::bf16;
 pub use planes::Kept;
 pub use present::{card, cards, kernels, usable_card};
 pub use rank_mass::{RankMethod, RankPlan};
@@ -189,19 +190,41 @@ impl Backend for Cuda {
         Ok(buffer)
     }
 
+    /// bf16 in bf16, as products take them then: a step moves half the bytes.
+    fn fields<R: Real>(&self, len: usize) -> Result<Buffer<R>> {
+        only_f32::<R>()?;
+        if self.precision != Precision::Bf16 {
+            return self.zeros(len);
+        }
+        let buffer = Buffer::new_narrow(&self.device, len)?;
+        self.device.clear(buffer.memory())?;
+        Ok(buffer)
+    }
+
     fn len<T: Element>(buf: &Buffer<T>) -> usize {
         buf.len()
     }
 
     fn write<T: Element>(&self, host: &[T], to: PartMut<'_, Self, T>) -> Result<()> {
         shape("write", host.len() == to.span.len, || format!("{} into {:?}", host.len(), to.span))?;
-        let offset = to.span.start * size_of::<T>();
+        let offset = to.span.start * to.buf.pitch();
+        if to.buf.is_narrow() {
+            let host = Vec::from_iter(bytemuck::cast_slice(host).iter().map(|&x| bf16::from_f32(x)));
+            return self.device.copy_in(bytemuck::cast_slice(&host), to.buf.memory(), offset);
+        }
         self.device.copy_in(bytemuck::cast_slice(host), to.buf.memory(), offset)
     }
 
     fn download<T: Element>(&self, part: Part<'_, Self, T>) -> Result<Vec<T>> {
         let mut host = vec![T::default(); part.span.len];
-        let offset = part.span.start * size_of::<T>();
+        let offset = part.span.start * part.buf.pitch();
+        if part.buf.is_narrow() {
+            let mut narrow = vec![bf16::ZERO; part.span.len];
+            self.device.copy_out(part.buf.memory(), offset, bytemuck::cast_slice_mut(&mut narrow))?;
+            let wide = bytemuck::cast_slice_mut(&mut host).iter_mut();
+            wide.zip(narrow).for_each(|(wide, narrow)| *wide = narrow.to_f32());
+            return Ok(host);
+        }
         self.device.copy_out(part.buf.memory(), offset, bytemuck::cast_slice_mut(&mut host))?;
         Ok(host)
     }

@@ -1,6 +1,6 @@
 //! `kernels/planes.cu`: operands of the matrix products, in the form that a precision multiplies.
 
-use super::args::{self, Address, address, address_of};
+use super::args::{self, Address, Values, address, address_of};
 use super::driver::Grid;
 use super::matmul::Operand;
 use super::{Buffer, Cuda, Kernel};
@@ -8,7 +8,7 @@ use crate::backend::*;
 use crate::{Error, Result};
 use bytemuck::{Pod, Zeroable};
 
-const OPERAND_OF_INPUT: Kernel = Kernel::new("planes", "operand_of_input");
+const OPERANDS_OF_INPUTS: Kernel = Kernel::new("planes", "operands_of_inputs");
 const OPERAND_OF_DELTA: Kernel = Kernel::new("planes", "operand_of_delta");
 
 /// Rows and columns of a block, which has its own scale; sums are over so many rows.
@@ -113,45 +113,94 @@ impl Planes {
     }
 }
 
-/// W [rows, columns], in the memory of `old` if that fits.
+/// W [rows, columns].
 pub(super) fn of_weight<R: Real>(
     cuda: &Cuda,
     weight: Part<'_, Cuda, R>,
     rows: usize,
     columns: usize,
-    old: Option<Planes>,
 ) -> Result<Planes> {
-    let field = Field { z: weight, noise: None, norm: None };
-    of_input(cuda, &Input::plain(field), rows, columns, old)
+    of_input(cuda, &as_input(weight), rows, columns)
 }
 
-/// The x [rows, columns] that `input` stands for, in the memory of `old` if that fits.
+/// The x [rows, columns] that `input` stands for.
 pub(super) fn of_input<R: Real>(
     cuda: &Cuda,
     input: &Input<'_, Cuda, R>,
     rows: usize,
     columns: usize,
-    old: Option<Planes>,
 ) -> Result<Planes> {
+    let (planes, source) = plan(cuda, input, (rows, columns), None)?;
+    form(cuda, &Vec::from_iter(source))?;
+    Ok(planes)
+}
+
+/// Both operands of a layer's forward pass, in one launch: x [rows, inputs] and W [outputs, inputs], in the memory of
+/// `old` where that fits.
+pub(super) fn of_layer<R: Real>(
+    cuda: &Cuda,
+    Linear { rows, inputs, outputs }: Linear,
+    input: &Input<'_, Cuda, R>,
+    weight: Part<'_, Cuda, R>,
+    [old_x, old_weight]: [Option<Planes>; 2],
+) -> Result<[Planes; 2]> {
+    let (x, of_x) = plan(cuda, input, (rows, inputs), old_x)?;
+    let (weight, of_weight) = plan(cuda, &as_input(weight), (outputs, inputs), old_weight)?;
+    form(cuda, &Vec::from_iter(of_x.into_iter().chain(of_weight)))?;
+    Ok([x, weight])
+}
+
+fn as_input<R: Real>(weight: Part<'_, Cuda, R>) -> Input<'_, Cuda, R> {
+    Input::plain(Field { z: weight, noise: None, norm: None })
+}
+
+/// Memory for an x, that of `old` if it fits, and what has to be written there: nothing of what is stored as products
+/// want it.
+fn plan<R: Real>(
+    cuda: &Cuda,
+    input: &Input<'_, Cuda, R>,
+    shape: (usize, usize),
+    old: Option<Planes>,
+) -> Result<(Planes, Option<OfInput>)> {
     let format = Format::of(cuda.precision);
+    let new = |input: &Input<'_, Cuda, R>, format, old| {
+        let (x, to) = room(cuda, format, shape, old)?;
+        Ok((x, Some(OfInput { to, input: input.into() })))
+    };
     match *input {
         Input::Field {
             field: Field { z, noise: None, norm: None },
             activation: Activation::Identity,
             dropout: None,
-        } if format == Format::Single => Ok(Planes::in_place(address(z), (rows, columns))),
+        } if format == Format::Single => Ok((Planes::in_place(address(z), shape), None)),
         // A byte is exact in 16 bits of either kind: one plane is enough, and the scale is left to the product.
-        Input::Pixels { pixels, rows: which, scale, shift }
-            if format != Format::Single && shift == R::zero() =>
-        {
-            let bytes: Input<Cuda, R> = Input::Pixels { pixels, rows: which, scale: R::one(), shift };
+        Input::Pixels { pixels, rows, scale, shift } if format != Format::Single && shift == R::zero() => {
             let format = if format == Format::HalfPair { Format::Half } else { format };
-            let mut x = write(cuda, &args::Input::from(&bytes), (format, false), (rows, columns), 0, old)?;
+            let bytes = Input::Pixels { pixels, rows, scale: R::one(), shift };
+            let (mut x, source) = new(&bytes, (format, false), old)?;
             x.operand.scale = scale.wide() as f32;
-            Ok(x)
+            Ok((x, source))
         }
-        _ => write(cuda, &args::Input::from(input), (format, format.scaled()), (rows, columns), 0, old),
+        _ => new(input, (format, format.scaled()), old),
     }
+}
+
+/// Writes one operand or two.
+fn form(cuda: &Cuda, sources: &[OfInput]) -> Result<()> {
+    let (first, second) = match *sources {
+        [] => return Ok(()),
+        [first] => (first, None),
+        [first, second] => (first, Some(second)),
+        _ => unreachable!("a layer has two operands"),
+    };
+    let blocks = |of: &OfInput| of.to.grid().blocks[0];
+    let of_second = second.as_ref().map_or(0, blocks);
+    let args =
+        OfInputs { of: [first, second.unwrap_or_else(Zeroable::zeroed)], blocks: blocks(&first), unused: 0 };
+    let grid = Grid { blocks: [args.blocks + of_second, 1, 1], ..first.to.grid() };
+    // SAFETY: `OfInputs` is the kernel's parameter. The operation's check found inputs of these rows x columns; `room`
+    // allocates what is written there for them. Blocks beyond those of the first are only there if there is a second.
+    unsafe { cuda.launch(OPERANDS_OF_INPUTS, grid, &args) }
 }
 
 /// dz [rows, columns], and on request its sums over each 128 rows, `[ceil(rows / 128), columns]`.
@@ -163,28 +212,30 @@ pub(super) fn of_delta<R: Real>(
     sums: Option<&Buffer<f64>>,
 ) -> Result<Planes> {
     let format = Format::of(cuda.precision);
-    let source = DeltaSource::new(delta, grads);
+    let from = DeltaSource::new(delta, grads);
     let sums = sums.map_or(0, Buffer::address);
-    if format != Format::Single || delta.norm.is_some() {
-        return write(cuda, &source, (format, format.scaled()), (rows, columns), sums, None);
+    let shape = (rows, columns);
+    let (planes, to) = match (format, &delta.norm) {
+        (Format::Single, None) => (Planes::in_place(delta.grad.address(), shape), Target::nothing(shape)),
+        _ => room(cuda, (format, format.scaled()), shape, None)?,
+    };
+    let to = Target { sums, ..to };
+    if to.data != 0 || to.sums != 0 {
+        // SAFETY: `OfDelta` is the kernel's parameter. The operation's check found gradient and field of rows x columns
+        // and a norm of columns; `room` and the caller allocate what is written there for these.
+        unsafe { cuda.launch(OPERAND_OF_DELTA, to.grid(), &OfDelta { to, from }) }?;
     }
-    if sums != 0 {
-        let to = Target { sums, ..Target::nothing((rows, columns)) };
-        source.launch(cuda, to)?;
-    }
-    Ok(Planes::in_place(delta.grad.address(), (rows, columns)))
+    Ok(planes)
 }
 
-/// Writes `source` [rows, columns], each block `scaled` to the range of its format or as it is; the sums over each 128
-/// rows go to `sums`, unless that is null. The memory is that of `old`, if it fits.
-fn write<S: Source>(
+/// Memory for a matrix, each block `scaled` to the range of its format or as it is: that of `old`, if it fits. The kernels
+/// are yet to write there.
+fn room(
     cuda: &Cuda,
-    source: &S,
     (format, scaled): (Format, bool),
     shape: (usize, usize),
-    sums: Address,
     old: Option<Planes>,
-) -> Result<Planes> {
+) -> Result<(Planes, Target)> {
     let (rows, columns) = shape;
     let pitch = columns.next_multiple_of(8);
     let bytes = rows * pitch * if format == Format::Single { 4 } else { 2 * format.planes() };
@@ -194,13 +245,11 @@ fn write<S: Source>(
     let to = Target {
         data: data.address(),
         exponents: exponents.as_ref().map_or(0, Buffer::address),
-        sums,
         plane_stride: (rows * pitch) as u64,
         pitch: pitch as u32,
         format: format as u32,
         ..Target::nothing(shape)
     };
-    source.launch(cuda, to)?;
     let operand = Operand {
         data: to.data,
         exponents: to.exponents,
@@ -210,7 +259,7 @@ fn write<S: Source>(
         blocks_across: columns.div_ceil(BLOCK.1) as u32,
         scale: 1.0,
     };
-    Ok(Planes { operand, shape, data: Some(data), exponents })
+    Ok((Planes { operand, shape, data: Some(data), exponents }, to))
 }
 
 /// Memory for `len` elements: the old one if it is just so large.
@@ -251,12 +300,7 @@ impl Target {
     }
 }
 
-/// What a matrix is formed from.
-trait Source {
-    fn launch(&self, cuda: &Cuda, to: Target) -> Result<()>;
-}
-
-/// The kernel's parameter for x.
+/// `OfInput` of the kernels.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 struct OfInput {
@@ -264,20 +308,21 @@ struct OfInput {
     input: args::Input,
 }
 
-impl Source for args::Input {
-    fn launch(&self, cuda: &Cuda, to: Target) -> Result<()> {
-        // SAFETY: `OfInput` is the kernel's parameter. The operation's check found an input of rows x columns; `write`
-        // allocates what is written there for these.
-        unsafe { cuda.launch(OPERAND_OF_INPUT, to.grid(), &OfInput { to, input: *self }) }
-    }
+/// The kernel's parameter.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct OfInputs {
+    of: [OfInput; 2],
+    blocks: u32,
+    unused: u32,
 }
 
 /// The rest of the kernel's parameter for dz.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 struct DeltaSource {
-    grad: Address,
-    z: Address,
+    grad: Values,
+    z: Values,
     norm: args::Norm,
     grad_gamma: Address,
     grad_beta: Address,
@@ -285,10 +330,10 @@ struct DeltaSource {
 
 impl DeltaSource {
     fn new<R: Real>(delta: &Delta<'_, Cuda, R>, grads: &Buffer<R>) -> DeltaSource {
-        let plain = DeltaSource { grad: delta.grad.address(), ..Zeroable::zeroed() };
+        let plain = DeltaSource { grad: Values::all(delta.grad), ..Zeroable::zeroed() };
         let Some(DeltaNorm { z, norm, at }) = delta.norm else { return plain };
         DeltaSource {
-            z: address(z),
+            z: Values::of(z.buf, z.span),
             norm: norm.into(),
             grad_gamma: address_of(grads, at.gamma),
             grad_beta: address_of(grads, at.beta),
@@ -303,12 +348,4 @@ impl DeltaSource {
 struct OfDelta {
     to: Target,
     from: DeltaSource,
-}
-
-impl Source for DeltaSource {
-    fn launch(&self, cuda: &Cuda, to: Target) -> Result<()> {
-        // SAFETY: `OfDelta` is the kernel's parameter. The operation's check found gradient and field of rows x columns
-        // and a norm of columns; `write` and the caller allocate what is written there for these.
-        unsafe { cuda.launch(OPERAND_OF_DELTA, to.grid(), &OfDelta { to, from: *self }) }
-    }
 }

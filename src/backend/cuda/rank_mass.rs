@@ -33,7 +33,7 @@ pub struct RankPlan {
 /// Which kernels count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RankMethod {
-    /// Without a sort; neurons that gather more than `room` keys, a power of two, are sorted after all.
+    /// Without a sort; neurons that gather more than `room` keys, or 1024 of one bucket, are sorted after all.
     Select {
         /// Keys.
         room: usize,
@@ -72,7 +72,7 @@ fn neurons_within(bytes: usize, per_neuron: usize) -> usize {
 /// Shared memory of a block of the select, in bytes.
 fn shared(desc: RankMass, room: usize) -> usize {
     let tally = 2 * desc.classes * desc.bins;
-    size_of::<u32>() * (tally.max(BUCKETS + room) + 7 * desc.bins)
+    size_of::<u32>() * (BUCKETS + tally + 9 * desc.bins + room) + room
 }
 
 impl Cuda {

@@ -21,6 +21,8 @@ struct HopperMatmul {
     a: TensorMap,
     b: TensorMap,
     m: Matmul,
+    /// Up to a multiple of what tensor maps are aligned to.
+    unused: [u64; 14],
 }
 
 pub(super) fn launch(cuda: &Cuda, product: Product, m: Matmul) -> Result<()> {
@@ -32,7 +34,7 @@ pub(super) fn launch(cuda: &Cuda, product: Product, m: Matmul) -> Result<()> {
     let entry = tensor_core_entry!("hopper", product, cuda.precision, (m.a.planes, m.b.planes));
     let blocks = m.tiles().min(cuda.device.processors);
     let grid = Grid { blocks: [blocks, 1, 1], threads: 384, shared: SHARED };
-    let args = HopperMatmul { a, b, m };
+    let args = HopperMatmul { a, b, m, unused: [0; 14] };
     // SAFETY: `HopperMatmul` is the kernel's parameter. Operands have the rows and columns of the product, which the
     // maps bound; `out` and the sums were found or made to fit m x n by the caller.
     unsafe { cuda.launch(Kernel::new(FILE, entry).with_shared(SHARED), grid, &args) }

@@ -1,7 +1,7 @@
 //! Both passes of a small layer in a launch each: `kernels/matmul_small.cu`.
 
 use crate::Result;
-use crate::backend::cuda::args::{self, Address, address, address_mut, address_of};
+use crate::backend::cuda::args::{self, Address, Values, address, address_of};
 use crate::backend::cuda::driver::Grid;
 use crate::backend::cuda::{Buffer, Cuda, Kernel};
 use crate::backend::*;
@@ -45,7 +45,7 @@ struct SmallForward {
     input: args::Input,
     weight: Address,
     bias: Address,
-    z: Address,
+    z: Values,
     rows: u32,
     inputs: u32,
     outputs: u32,
@@ -57,11 +57,11 @@ struct SmallForward {
 #[repr(C)]
 struct SmallBackward {
     input: args::Input,
+    grad: Values,
+    below: Values,
     weight: Address,
-    grad: Address,
     grad_weight: Address,
     grad_bias: Address,
-    below: Address,
     rows: u32,
     inputs: u32,
     outputs: u32,
@@ -81,7 +81,7 @@ pub(in crate::backend::cuda) fn forward<R: Real>(
         input: input.into(),
         weight: address(weight),
         bias: bias.map_or(0, address),
-        z: address_mut(&z),
+        z: Values::of(z.buf, z.span),
         rows: rows as u32,
         inputs: inputs as u32,
         outputs: outputs as u32,
@@ -105,11 +105,11 @@ pub(in crate::backend::cuda) fn backward<R: Real>(
     let blocks = tiles(outputs, inputs) + if below.is_some() { tiles(rows, inputs) } else { 0 };
     let args = SmallBackward {
         input: input.into(),
+        grad: Values::all(grad),
+        below: below.map_or(Values::in_f32(0), |below| Values::all(below)),
         weight: address_of(params, desc.weight),
-        grad: grad.address(),
         grad_weight: address_of(grads, desc.weight),
         grad_bias: desc.bias.map_or(0, |bias| address_of(grads, bias)),
-        below: below.map_or(0, |below| below.address()),
         rows: rows as u32,
         inputs: inputs as u32,
         outputs: outputs as u32,
