@@ -7,6 +7,7 @@
 //
 // Sums over rows are taken in a fixed order: in a lane by rows, over the lanes by a butterfly, then warp by warp in f64.
 #pragma once
+#include "half.cuh"
 #include "matmul.cuh"
 
 struct WholeBlock {
@@ -171,6 +172,91 @@ __device__ __forceinline__ void finish_forward(float (&sum)[64], const Matmul& a
     if (a.first) tile_moments<M16, N8, Barrier>(sum, a, shared, at);
 }
 
+// The columns of fragments move up by one, and the first takes the place of the last.
+template <int M16, int N8>
+__device__ __forceinline__ void rotate(float (&sum)[64]) {
+#pragma unroll
+    for (int m = 0; m < M16; ++m)
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+            float* row = sum + m * N8 * 4 + i;
+            const float first = row[0];
+#pragma unroll
+            for (int j = 0; j + 1 < N8; ++j) row[4 * j] = row[4 * j + 4];
+            row[4 * (N8 - 1)] = first;
+        }
+}
+
+// out = x = f(norm(scale sum + bias)) as operand: what operands_of_inputs (planes.cu) makes of z, bit for bit. A tile is
+// two of its blocks. Columns of fragments move as in finish_below.
+template <Number NUMBER, unsigned PLANES, int M16, int N8, class Barrier>
+__device__ __forceinline__ void finish_layer(float (&sum)[64], const Matmul& a, float* shared,
+                                             const Place<M16, N8>& at) {
+    const float scale = scale_of(a);
+    unsigned largest[2] = {0, 0};
+#pragma unroll 1
+    for (unsigned j = 0; j < N8; ++j) {
+        unsigned most = 0;
+#pragma unroll
+        for (int c = 0; c < 2; ++c) {
+            const unsigned column = at.column + 8 * j + c, existing = min(column, a.n - 1);
+            const ColumnNorm norm(a.input.field.norm, existing);
+            const float bias = a.bias ? a.bias[existing] : 0.0f;
+#pragma unroll
+            for (int i = 0; i < 2 * M16; ++i) {
+                float& x = sum[(i / 2) * N8 * 4 + i % 2 * 2 + c];
+                const bool exists = at.row + 8 * i < a.m && column < a.n;
+                x = exists ? activate(a.input.activation, norm.affine(norm.standard(scale * x + bias))) : 0.0f;
+                most = max(most, finite_magnitude(x));
+            }
+        }
+        if (at.first_column + 8 * j < BLOCK_COLUMNS) largest[0] = max(largest[0], most);
+        else largest[1] = max(largest[1], most);
+        rotate<M16, N8>(sum);
+    }
+    int exponent[2] = {0, 0};
+    if constexpr (NUMBER == Number::FP16) {
+        unsigned* of_warp = reinterpret_cast<unsigned*>(shared);   // [8][2]
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+            const unsigned most = __reduce_max_sync(FULL_WARP, largest[half]);
+            if (at.thread % WARP == 0) of_warp[at.thread / WARP * 2 + half] = most;
+        }
+        Barrier::sync();
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+            unsigned most = 0;
+            for (unsigned warp = 0; warp < 8; ++warp) most = max(most, of_warp[warp * 2 + half]);
+            exponent[half] = plane_exponent(most);
+        }
+        const unsigned across = (a.n + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
+        const unsigned block = at.n0 / BLOCK_COLUMNS + at.thread;
+        if (at.thread < 2 && block < across)
+            a.exponents[size_t(at.m0 / BLOCK_ROWS) * across + block] = at.thread == 0 ? exponent[0] : exponent[1];
+    }
+    uint16_t* out = static_cast<uint16_t*>(a.out.data);
+#pragma unroll 1
+    for (unsigned j = 0; j < N8; ++j) {
+        const unsigned column = at.column + 8 * j;
+        const float to_range = power_of_two(at.first_column + 8 * j < BLOCK_COLUMNS ? exponent[0] : exponent[1]);
+#pragma unroll
+        for (int i = 0; i < 2 * M16; ++i) {
+            const float* pair = sum + (i / 2) * N8 * 4 + i % 2 * 2;
+            if (at.row + 8 * i >= a.m || column >= a.ldo) continue;
+            unsigned* to = reinterpret_cast<unsigned*>(out + size_t(at.row + 8 * i) * a.ldo + column);
+            if constexpr (NUMBER == Number::BF16) {
+                *to = pack(to_bfloat(pair[0]), to_bfloat(pair[1]));
+            } else {
+                const HalfPair x(pair[0] * to_range), y(pair[1] * to_range);
+                *to = pack(x.high, y.high);
+                if constexpr (PLANES == 2) to[a.plane_stride / 2] = pack(x.low, y.low);
+            }
+        }
+        rotate<M16, N8>(sum);
+    }
+    Barrier::sync();   // the next tile's largest must not come before these are read
+}
+
 // The z of the layer below at a lane's elements of COLUMNS columns of fragments, [column][row][of the pair].
 template <int M16, int COLUMNS>
 struct FieldBelow {
@@ -284,14 +370,16 @@ __device__ __forceinline__ void finish_weight(const float (&sum)[64], const Matm
 
 // Everything that is left to do for the tile at row m0, column n0. `thread` counts the 256 threads of the eight
 // warps; `shared` has EPILOGUE_FLOATS<M16> floats, which nothing else may still be using. Afterwards `sum` is
-// undefined, and the caller's next call needs no barrier before it. NARROW: z and g may rest in bf16. AHEAD: for the z
-// of so many columns of fragments there are registers.
-template <Product PRODUCT, bool NARROW, unsigned AHEAD, int M16, int N8, class Barrier>
+// undefined, and the caller's next call needs no barrier before it. NUMBER and PLANES: those of an operand; of bf16 z and g
+// may rest as such. AHEAD: for the z of so many columns of fragments there are registers.
+template <Product PRODUCT, Number NUMBER, unsigned PLANES, unsigned AHEAD, int M16, int N8, class Barrier>
 __device__ __forceinline__ void finish(float (&sum)[64], const Matmul& a, unsigned m0, unsigned n0, unsigned split,
                                        unsigned thread, float* shared) {
     static_assert(M16 * N8 == 16 && N8 >= 4, "eight warps make a tile");
+    constexpr bool NARROW = NUMBER == Number::BF16;
     const Place<M16, N8> at(thread, m0, n0);
-    if constexpr (PRODUCT == FORWARD) finish_forward<NARROW, M16, N8, Barrier>(sum, a, shared, at);
+    if constexpr (PRODUCT == LAYER) finish_layer<NUMBER, PLANES, M16, N8, Barrier>(sum, a, shared, at);
+    else if constexpr (PRODUCT == FORWARD) finish_forward<NARROW, M16, N8, Barrier>(sum, a, shared, at);
     else if constexpr (PRODUCT == BELOW) finish_below<NARROW, AHEAD, M16, N8, Barrier>(sum, a, shared, at);
     else finish_weight<M16, N8>(sum, a, split, at);
 }

@@ -4,6 +4,9 @@
 //   bf16     1 + 8 + 7 bits: the range of f32
 #pragma once
 #include "common.cuh"
+
+// What 16 bits are.
+enum class Number { FP16, BF16 };
 #ifdef HOST_CUDA
 #include "half.hpp"
 #else
@@ -34,12 +37,20 @@ __device__ __forceinline__ float product_scale(int a, int b) {
     return power_of_two(-half) * power_of_two(half - a - b);
 }
 
+// |x| as bits, which are in the order of the numbers; 0 for a NaN or infinity.
+__device__ __forceinline__ unsigned finite_magnitude(float x) {
+    const unsigned bits = __float_as_uint(x) & 0x7fffffffu;
+    return bits < 0x7f800000u ? bits : 0;
+}
+
 // The exponent of the power of two that brings magnitudes up to `largest` below 2^15, fp16's range with a bit to
 // spare; `largest` as bits. It stops at +-126: a subnormal f32 then is a multiple of 2^-23, which fp16 still has.
 __device__ __forceinline__ int plane_exponent(unsigned largest) {
     if (largest == 0) return 0;
     return max(-126, min(126, 14 + 127 - int(largest >> 23)));
 }
+
+__device__ __forceinline__ unsigned pack(uint16_t first, uint16_t second) { return first | unsigned(second) << 16; }
 
 // x = high + low but for 2^-22 of x, and for 2^-25. Infinity and NaN are all in the high part.
 struct HalfPair {

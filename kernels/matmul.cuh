@@ -1,6 +1,7 @@
 // matmul.cuh -- what the matrix products share: operands, products, arguments.
 //
 //   FORWARD  z  [rows][outputs] = x W^T        a = x,  b = W        contraction over inputs
+//   LAYER    the same, and what becomes of z is the operand x of the layer above
 //   BELOW    g  [rows][inputs]  = dz W         a = dz, b = W        contraction over outputs
 //   WEIGHT   dW [outputs][inputs] = dz^T x     a = dz, b = x        contraction over rows, in splits
 //
@@ -23,7 +24,7 @@ struct Operand {
     float scale;
 };
 
-enum Product : unsigned { FORWARD, BELOW, WEIGHT };
+enum Product : unsigned { FORWARD, LAYER, BELOW, WEIGHT };
 
 constexpr unsigned TILE = 128;   // rows and columns of out that one block makes
 
@@ -34,11 +35,14 @@ struct Matmul {
     Values out;
     unsigned m, n, k, ldo;
     unsigned splits, k_per_split;
-    const float* bias;        // FORWARD: [n] or null
+    const float* bias;        // FORWARD, LAYER: [n] or null
     // Of the rows of each tile, [ceil(m / TILE)][n], or null. FORWARD: mean of the tile's column and sum of squared
     // deviations from it. BELOW: sum of g and sum of g x-hat.
     double *first, *second;
-    Input input;              // BELOW: of the layer below; its f'(h) and dropout multiply g
+    // LAYER: out has planes, and this is k of its blocks, [ceil(m / BLOCK_ROWS)][ceil(n / BLOCK_COLUMNS)], or null.
+    int* exponents;
+    uint64_t plane_stride;    // from a plane of out to the next; ldo is a multiple of 8
+    Input input;              // LAYER: norm and f of z. BELOW: the layer below; its f'(h) and dropout multiply g
 };
 
 // Tile number `index` of out, splits included: columns first, so that tiles at work together share rows of a.

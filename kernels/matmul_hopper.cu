@@ -1,11 +1,11 @@
 // archs: 90a
 // matmul_hopper.cu -- the three matrix products of a layer on the tensor cores of compute capability 9.0.
 //
-//   FORWARD, BELOW, WEIGHT as in matmul.cuh, each with its epilogue (epilogue.cuh)
+//   FORWARD, LAYER, BELOW, WEIGHT as in matmul.cuh, each with its epilogue (epilogue.cuh)
 //   hopper_PRODUCT_PQ has P planes of fp16 in a and Q in b, hopper_PRODUCT_bf16 one plane of bf16 in each:
 //   a b = (a.high b.low + a.low b.high) + a.high b.high, of which those are left out that have no plane
 //
-// Shapes    a, b: planes, matmul.cuh, and their tensor maps; out [splits][m][ldo]
+// Shapes    a, b: planes, matmul.cuh, and their tensor maps; out [splits][m][ldo], of LAYER as many planes as b has
 // Aliasing  out may not overlap anything
 // Launch    384 threads and HOPPER_SHARED bytes of shared memory; at most as many blocks as there are tiles times
 //           splits. A block makes one tile after the other. Warpgroup 0 copies, 1 and 2 multiply: 64 x 128 of a tile
@@ -36,7 +36,7 @@ struct Plan {
     static constexpr Product PRODUCT = PRODUCT_;
     static constexpr Number NUMBER = NUMBER_;
     static constexpr unsigned A_PLANES = A_PLANES_, B_PLANES = B_PLANES_;
-    static constexpr bool A_MN = PRODUCT == WEIGHT, B_MN = PRODUCT != FORWARD;
+    static constexpr bool A_MN = PRODUCT == WEIGHT, B_MN = PRODUCT == BELOW || PRODUCT == WEIGHT;
     using A = WgmmaTile<A_MN, A_PLANES>;
     using B = WgmmaTile<B_MN, B_PLANES>;
     static constexpr unsigned STAGE = A::BYTES + B::BYTES, STAGES = HOPPER_STAGES / STAGE;
@@ -220,8 +220,8 @@ __device__ __forceinline__ void consume(const Matmul& m, uint8_t* smem, unsigned
     float* shared = reinterpret_cast<float*>(smem + HOPPER_STAGES + HOPPER_BARRIERS);
     auto finish_tile = [&](float (&sum)[64], unsigned t) {
         const Tile tile(m, t);
-        finish<P::PRODUCT, P::NUMBER == Number::BF16, 4, 1, 16, Consumers>(sum, m, tile.m0, tile.n0, tile.split,
-                                                                           threadIdx.x - GROUP, shared);
+        finish<P::PRODUCT, P::NUMBER, P::B_PLANES, 4, 1, 16, Consumers>(sum, m, tile.m0, tile.n0, tile.split,
+                                                                        threadIdx.x - GROUP, shared);
     };
     Part even, odd;
     float sum[64];
@@ -285,6 +285,10 @@ ENTRY(hopper_forward_22, FORWARD, 2, 2, FP16)
 ENTRY(hopper_forward_12, FORWARD, 1, 2, FP16)
 ENTRY(hopper_forward_11, FORWARD, 1, 1, FP16)
 ENTRY(hopper_forward_bf16, FORWARD, 1, 1, BF16)
+ENTRY(hopper_layer_22, LAYER, 2, 2, FP16)
+ENTRY(hopper_layer_12, LAYER, 1, 2, FP16)
+ENTRY(hopper_layer_11, LAYER, 1, 1, FP16)
+ENTRY(hopper_layer_bf16, LAYER, 1, 1, BF16)
 ENTRY(hopper_below_22, BELOW, 2, 2, FP16)
 ENTRY(hopper_below_11, BELOW, 1, 1, FP16)
 ENTRY(hopper_below_bf16, BELOW, 1, 1, BF16)

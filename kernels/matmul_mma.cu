@@ -1,10 +1,10 @@
 // matmul_mma.cu -- the three matrix products of a layer on the tensor cores of every card from sm_80 on.
 //
-//   FORWARD, BELOW, WEIGHT as in matmul.cuh, each with its epilogue (epilogue.cuh)
+//   FORWARD, LAYER, BELOW, WEIGHT as in matmul.cuh, each with its epilogue (epilogue.cuh)
 //   mma_PRODUCT_PQ has P planes of fp16 in a and Q in b, mma_PRODUCT_bf16 one plane of bf16 in each:
 //   a b = (a.high b.low + a.low b.high) + a.high b.high, of which those are left out that have no plane
 //
-// Shapes    a, b: planes, matmul.cuh; out [splits][m][ldo]
+// Shapes    a, b: planes, matmul.cuh; out [splits][m][ldo], of LAYER as many planes as b has
 // Aliasing  out may not overlap anything
 // Launch    256 threads and 3 x 8192 (P + Q) bytes of shared memory; grid.x is the number of tiles times splits.
 //           A warp makes 64 x 32 of a tile
@@ -19,7 +19,6 @@
 // Test      tests/linear.rs
 // Test      tests/linear_backward.rs
 #include "epilogue.cuh"
-#include "half.cuh"
 #include "mma.cuh"
 #include "tiles.cuh"
 
@@ -110,7 +109,7 @@ __device__ __forceinline__ void multiply_stage(WarpSum& sum, uint32_t a, uint32_
 
 template <Product PRODUCT, unsigned A_PLANES, unsigned B_PLANES, Number NUMBER>
 __device__ __forceinline__ void matmul_mma(const Matmul& g) {
-    constexpr bool A_MN = PRODUCT == WEIGHT, B_MN = PRODUCT != FORWARD;
+    constexpr bool A_MN = PRODUCT == WEIGHT, B_MN = PRODUCT == BELOW || PRODUCT == WEIGHT;
     constexpr unsigned STAGE = (A_PLANES + B_PLANES) * MMA_PLANE;
     static_assert(STAGES * STAGE >= EPILOGUE_FLOATS<4> * sizeof(float) && STAGES * STAGE <= 99 * 1024);
     extern __shared__ __align__(1024) uint8_t smem[];
@@ -149,8 +148,8 @@ __device__ __forceinline__ void matmul_mma(const Matmul& g) {
         }
     }
     __syncthreads();   // the epilogue takes the memory of the stages; no copy is under way any more
-    finish<PRODUCT, NUMBER == Number::BF16, 1, 4, 4, WholeBlock>(sum, g, tile.m0, tile.n0, tile.split, threadIdx.x,
-                                                                 reinterpret_cast<float*>(smem));
+    finish<PRODUCT, NUMBER, B_PLANES, 1, 4, 4, WholeBlock>(sum, g, tile.m0, tile.n0, tile.split, threadIdx.x,
+                                                           reinterpret_cast<float*>(smem));
 }
 
 #define ENTRY(name, product, a_planes, b_planes, number)                                                             \
@@ -161,6 +160,10 @@ ENTRY(mma_forward_22, FORWARD, 2, 2, FP16)
 ENTRY(mma_forward_12, FORWARD, 1, 2, FP16)
 ENTRY(mma_forward_11, FORWARD, 1, 1, FP16)
 ENTRY(mma_forward_bf16, FORWARD, 1, 1, BF16)
+ENTRY(mma_layer_22, LAYER, 2, 2, FP16)
+ENTRY(mma_layer_12, LAYER, 1, 2, FP16)
+ENTRY(mma_layer_11, LAYER, 1, 1, FP16)
+ENTRY(mma_layer_bf16, LAYER, 1, 1, BF16)
 ENTRY(mma_below_22, BELOW, 2, 2, FP16)
 ENTRY(mma_below_11, BELOW, 1, 1, FP16)
 ENTRY(mma_below_bf16, BELOW, 1, 1, BF16)

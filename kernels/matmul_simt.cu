@@ -99,7 +99,8 @@ __device__ __forceinline__ void matmul_simt(const Matmul& g) {
         put(turn ^ 1);
         __syncthreads();
     }
-    finish<PRODUCT, false, 0, 4, 4, WholeBlock>(sum, g, tile.m0, tile.n0, tile.split, threadIdx.x, &stage[0][0][0][0]);
+    finish<PRODUCT, Number::FP16, 0, 0, 4, 4, WholeBlock>(sum, g, tile.m0, tile.n0, tile.split, threadIdx.x,
+                                                          &stage[0][0][0][0]);
 }
 
 extern "C" __global__ void __launch_bounds__(256, 2) matmul_simt_forward(const __grid_constant__ Matmul g) {

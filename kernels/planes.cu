@@ -232,15 +232,9 @@ __device__ __forceinline__ unsigned block_max(unsigned v) {
 __device__ __forceinline__ int fitting_exponent(const Block& v) {
     unsigned largest = 0;
 #pragma unroll
-    for (unsigned i = 0; i < ROWS_EACH * EACH; ++i) {
-        // Non-negative floats are in the order of their bits.
-        const unsigned bits = __float_as_uint(v[i / EACH][i % EACH]) & 0x7fffffffu;
-        if (bits < 0x7f800000u) largest = max(largest, bits);
-    }
+    for (unsigned i = 0; i < ROWS_EACH * EACH; ++i) largest = max(largest, finite_magnitude(v[i / EACH][i % EACH]));
     return plane_exponent(block_max(largest));
 }
-
-__device__ __forceinline__ unsigned pack(uint16_t first, uint16_t second) { return first | unsigned(second) << 16; }
 
 // Eight values of a row to data.
 __device__ __forceinline__ void write(const Target& to, size_t row, unsigned column, const float (&v)[EACH],

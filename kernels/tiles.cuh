@@ -6,10 +6,6 @@
 #pragma once
 #include "matmul.cuh"
 
-
-// What 16 bits are.
-enum class Number { FP16, BF16 };
-
 // ---- for ldmatrix ---------------------------------------------------------------------------------------------------
 
 constexpr unsigned MMA_DEPTH = 32;                      // of the contraction, in a tile

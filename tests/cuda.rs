@@ -93,6 +93,7 @@ mod engines;
 const PRECISE: &[&[PreciseCase]] = &[
     engines::IN_EACH_PRECISION,
     engines::IN_SOME_PRECISIONS,
+    forward::IN_EACH_PRECISION,
     linear::IN_EACH_PRECISION,
     linear_backward::IN_EACH_PRECISION,
 ];

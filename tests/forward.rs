@@ -7,6 +7,7 @@ use netdyn::backend::cpu::Cpu;
 use netdyn::backend::*;
 
 on_each_backend!(f32_matches, nan_stays, wrong_lengths);
+on_each_precision!(as_layer_by_layer);
 on_cpu!(f64_matches, rows_stand_alone);
 
 fn f32_matches<B: Backend>(backend: &B) {
@@ -67,6 +68,18 @@ impl<R: Real> Layers<R> {
         input: &Input<'_, B, R>,
         rows: usize,
     ) -> Vec<R> {
+        self.run_by(backend, activation, input, rows, false)
+    }
+
+    /// The same; with `in_turn` by one `linear` after the other.
+    fn run_by<B: Backend>(
+        &self,
+        backend: &B,
+        activation: Activation,
+        input: &Input<'_, B, R>,
+        rows: usize,
+        in_turn: bool,
+    ) -> Vec<R> {
         let on_device = |parts: &[Vec<R>; 6]| parts.each_ref().map(|part| backend.upload(part).unwrap());
         let bufs: Vec<_> = self.parts.iter().map(on_device).collect();
         let last = bufs.len() - 1;
@@ -85,7 +98,11 @@ impl<R: Real> Layers<R> {
         let len = rows * self.widths[last + 1];
         let mut logits = poisoned::<B, R>(backend, len);
         let desc = Forward { rows, inputs: self.widths[0], activation };
-        backend.forward(desc, input, &layers, &mut fields, PartMut::new(&mut logits, 0, len)).unwrap();
+        let to = PartMut::new(&mut logits, 0, len);
+        match in_turn {
+            true => layer_by_layer(backend, desc, input, &layers, &mut fields, to).unwrap(),
+            false => backend.forward(desc, input, &layers, &mut fields, to).unwrap(),
+        }
         all(backend, &logits)
     }
 }
@@ -114,6 +131,44 @@ fn matches_definition<B: Backend, R: Real>(backend: &B) {
                 let close = 300.0 * epsilon::<R>();
                 assert_close(&what, &wide(&got), &want, close, close);
             }
+        }
+    }
+}
+
+/// On a card the same bits as of one `linear` after the other; the CPU adds in another order. Of these layers cards take
+/// small ones by themselves, and others together.
+fn as_layer_by_layer<B: Backend>(backend: &B, _: Precision) {
+    let shapes: [(usize, &[usize]); 6] = [
+        (2100, &[70, 33, 129, 10]),
+        (2049, &[16, 200, 8, 63, 65, 2]),
+        (2177, &[784, 128, 10]),
+        (131, &[33, 2050, 10, 7]),
+        (2100, &[12, 10]),
+        (259, &[40, 30, 10]),
+    ];
+    for ((rows, widths), &activation) in shapes.into_iter().zip(&ACTIVATIONS) {
+        let layers = Layers::<f32>::new(widths);
+        let mut stored = Stored::<f32>::new(5, rows, widths[0]);
+        stored.z[3 * widths[0]] = f32::NAN;
+        stored.z.iter_mut().step_by(5).for_each(|z| *z *= 1e4);
+        let uploaded = stored.upload(backend);
+        let pixels = backend.upload(&bytes(6, rows * widths[0])).unwrap();
+        let inputs = [
+            uploaded.whole(Parts { noise: true, ..PLAIN }),
+            Input::Pixels { pixels: &pixels, rows: Rows::From(0), scale: 1.0 / 255.0, shift: 0.0 },
+        ];
+        for (i, input) in inputs.iter().enumerate() {
+            let [got, want] =
+                [false, true].map(|in_turn| layers.run_by(backend, activation, input, rows, in_turn));
+            let what = format!("{rows} rows, {widths:?}, {activation:?}, input {i}");
+            let nan = |logits: &[f32]| logits.iter().map(|z| z.is_nan()).collect::<Vec<bool>>();
+            assert!(nan(&got) == nan(&want), "{what}");
+            let pairs = got.iter().zip(&want).filter(|(got, _)| !got.is_nan());
+            if backend.driver().is_some() {
+                assert!(pairs.clone().all(|(got, want)| got.to_bits() == want.to_bits()), "{what}");
+            }
+            let most = pairs.clone().fold(0f32, |most, (_, want)| most.max(want.abs()));
+            assert!(pairs.clone().all(|(got, want)| (got - want).abs() <= 1e-4 * most), "{what}");
         }
     }
 }

@@ -126,12 +126,12 @@ void Problem::expect() {
 
 Matmul Problem::arguments() const {
     Matmul g{};
-    g.a = a.operand(), g.b = b.operand(), g.out = out.data();
+    g.a = a.operand(), g.b = b.operand(), g.out = {out.data(), 0};
     g.m = shape.m, g.n = shape.n, g.k = shape.k, g.ldo = ldo();
     g.splits = splits, g.k_per_split = splits == 1 ? (shape.k + 63) / 64 * 64 : shape.k_per_split;
     if (c.product == FORWARD) g.bias = bias.data();
     if (c.product != WEIGHT) g.first = first.data(), g.second = second.data();
-    g.input.field.z = field.data();
+    g.input.field.z = {field.data(), 0};
     g.input.activation = RELU;
     return g;
 }

@@ -160,6 +160,14 @@ pub(super) struct Input {
     unused: u32,
 }
 
+impl Input {
+    /// Norm and f of the layer above, for kernels that have its z.
+    pub fn of_layer<R: Real>(norm: Option<host::Norm<'_, Cuda, R>>, f: Activation) -> Input {
+        let field = Field { norm: norm.map_or(Norm::zeroed(), Norm::from), ..Field::zeroed() };
+        Input { field, activation: activation(f), ..Input::zeroed() }
+    }
+}
+
 impl<R: Real> From<&host::Input<'_, Cuda, R>> for Input {
     fn from(input: &host::Input<'_, Cuda, R>) -> Input {
         match *input {

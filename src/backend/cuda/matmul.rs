@@ -16,6 +16,10 @@ macro_rules! tensor_core_entry {
             (Product::Forward, _, (1, 1)) => concat!($family, "_forward_11"),
             (Product::Forward, _, (1, _)) => concat!($family, "_forward_12"),
             (Product::Forward, ..) => concat!($family, "_forward_22"),
+            (Product::Layer, Precision::Bf16, _) => concat!($family, "_layer_bf16"),
+            (Product::Layer, _, (1, 1)) => concat!($family, "_layer_11"),
+            (Product::Layer, _, (1, _)) => concat!($family, "_layer_12"),
+            (Product::Layer, ..) => concat!($family, "_layer_22"),
             (Product::Below, Precision::Bf16, _) => concat!($family, "_below_bf16"),
             (Product::Below, _, (1, _)) => concat!($family, "_below_11"),
             (Product::Below, ..) => concat!($family, "_below_22"),
@@ -70,6 +74,8 @@ struct Matmul {
     bias: Address,
     first: Address,
     second: Address,
+    exponents: Address,
+    plane_stride: u64,
     input: args::Input,
 }
 
@@ -99,6 +105,21 @@ pub(super) fn forward(
 ) -> Result<()> {
     let args = Matmul { bias, ..Matmul::new((a, b), (m, n, k), out, sums) };
     launch(cuda, Product::Forward, args)
+}
+
+/// The x of the layer above, [m, n], as operand: `x = f(norm(a bᵀ + bias))` with the norm and f of `input`.
+pub(super) fn layer(
+    cuda: &Cuda,
+    (a, b): (&Planes, &Planes),
+    (m, n, k): (usize, usize, usize),
+    bias: Address,
+    input: args::Input,
+    x: &Operand,
+) -> Result<()> {
+    let to = Matmul::new((a, b), (m, n, k), Values::in_f32(x.data), None);
+    let args =
+        Matmul { bias, input, ldo: x.pitch, exponents: x.exponents, plane_stride: x.plane_stride, ..to };
+    launch(cuda, Product::Layer, args)
 }
 
 /// `out [m, n] = (a b) ⊙ dropout ⊙ f′(h)` of the layer below, whose x is `input`; `sums` become the sums of that and of
@@ -166,6 +187,7 @@ impl Matmul {
 #[derive(Clone, Copy)]
 enum Product {
     Forward,
+    Layer,
     Below,
     Weight,
 }
@@ -214,6 +236,7 @@ fn simt(product: Product) -> Kernel {
         "matmul_simt",
         match product {
             Product::Forward => "matmul_simt_forward",
+            Product::Layer => unreachable!("plain f32 has no operands to write"),
             Product::Below => "matmul_simt_below",
             Product::Weight => "matmul_simt_weight",
         },

@@ -14,6 +14,7 @@ mod class_sums;
 mod classes;
 mod combine;
 mod driver;
+mod forward;
 mod gram;
 mod linear;
 mod linear_backward;
@@ -245,6 +246,18 @@ impl Backend for Cuda {
     ) -> Result<()> {
         only_f32::<R>()?;
         linear::linear(self, desc, input, weight, bias, z, moments, kept)
+    }
+
+    fn forward<R: Real>(
+        &self,
+        desc: Forward,
+        input: &Input<'_, Cuda, R>,
+        layers: &[Layer<'_, Cuda, R>],
+        fields: &mut [Buffer<R>; 2],
+        logits: PartMut<'_, Cuda, R>,
+    ) -> Result<()> {
+        only_f32::<R>()?;
+        forward::forward(self, desc, input, layers, fields, logits)
     }
 
     fn moments<R: Real>(

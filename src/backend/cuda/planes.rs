@@ -150,6 +150,14 @@ pub(super) fn of_layer<R: Real>(
     Ok([x, weight])
 }
 
+/// Memory for the x [rows, features] of a layer, which the product of the layer below is to write as operand. None in a
+/// precision that multiplies f32 as it is stored.
+pub(super) fn unwritten(cuda: &Cuda, rows: usize, features: usize) -> Result<Option<Planes>> {
+    let format = Format::of(cuda.precision);
+    let x = (format != Format::Single).then(|| room(cuda, (format, format.scaled()), (rows, features), None));
+    Ok(x.transpose()?.map(|(x, _)| x))
+}
+
 fn as_input<R: Real>(weight: Part<'_, Cuda, R>) -> Input<'_, Cuda, R> {
     Input::plain(Field { z: weight, noise: None, norm: None })
 }

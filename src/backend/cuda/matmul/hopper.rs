@@ -22,19 +22,19 @@ struct HopperMatmul {
     b: TensorMap,
     m: Matmul,
     /// Up to a multiple of what tensor maps are aligned to.
-    unused: [u64; 14],
+    unused: [u64; 12],
 }
 
 pub(super) fn launch(cuda: &Cuda, product: Product, m: Matmul) -> Result<()> {
     let (a, b) = match product {
-        Product::Forward => (k_major(&m.a, m.m, m.k)?, k_major(&m.b, m.n, m.k)?),
+        Product::Forward | Product::Layer => (k_major(&m.a, m.m, m.k)?, k_major(&m.b, m.n, m.k)?),
         Product::Below => (k_major(&m.a, m.m, m.k)?, mn_major(&m.b, m.n, m.k)?),
         Product::Weight => (mn_major(&m.a, m.m, m.k)?, mn_major(&m.b, m.n, m.k)?),
     };
     let entry = tensor_core_entry!("hopper", product, cuda.precision, (m.a.planes, m.b.planes));
     let blocks = m.tiles().min(cuda.device.processors);
     let grid = Grid { blocks: [blocks, 1, 1], threads: 384, shared: SHARED };
-    let args = HopperMatmul { a, b, m, unused: [0; 14] };
+    let args = HopperMatmul { a, b, m, unused: [0; 12] };
     // SAFETY: `HopperMatmul` is the kernel's parameter. Operands have the rows and columns of the product, which the
     // maps bound; `out` and the sums were found or made to fit m x n by the caller.
     unsafe { cuda.launch(Kernel::new(FILE, entry).with_shared(SHARED), grid, &args) }

@@ -18,7 +18,7 @@ const LONGEST: usize = 2048;
 const MOST: usize = 1 << 27;
 
 /// Whether a product of these is made here, in whatever precision; by shape alone.
-fn is_small(rows: usize, inputs: usize, outputs: usize) -> bool {
+pub(in crate::backend::cuda) fn is_small(rows: usize, inputs: usize, outputs: usize) -> bool {
     rows.max(inputs).max(outputs) <= LONGEST && rows * inputs * outputs <= MOST
 }
 
