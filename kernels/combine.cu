@@ -45,9 +45,19 @@ struct Share {
     // The sum over its parts of term(index in [parts][columns], rows of the part).
     template <class Term>
     __device__ __forceinline__ double sum(const Combine& a, const Term& term) const {
+        constexpr unsigned AT_ONCE = 8;   // are asked of memory together
         double sum = 0.0;
-        for (unsigned part = number; part < parts; part += SHARES)
-            sum += term(size_t(part) * a.columns + column, double(min(TILE, a.rows - part * TILE)));
+        for (unsigned first = number; first < parts; first += AT_ONCE * SHARES) {
+            double v[AT_ONCE];
+#pragma unroll
+            for (unsigned i = 0; i < AT_ONCE; ++i) {
+                const unsigned part = first + i * SHARES;
+                v[i] = part < parts ? term(size_t(part) * a.columns + column, double(min(TILE, a.rows - part * TILE)))
+                                    : 0.0;
+            }
+#pragma unroll
+            for (unsigned i = 0; i < AT_ONCE; ++i) sum += v[i];
+        }
         return sum;
     }
 };
@@ -91,7 +101,15 @@ extern "C" __global__ void __launch_bounds__(256) combine_sums(const __grid_cons
 extern "C" __global__ void __launch_bounds__(256) combine_splits(const __grid_constant__ CombineSplits a) {
     const size_t i = size_t(blockIdx.x) * 256 + threadIdx.x;
     if (i >= a.len) return;
-    float sum = a.partial[i];
-    for (unsigned split = 1; split < a.splits; ++split) sum += a.partial[split * a.len + i];
+    constexpr unsigned AT_ONCE = 16;
+    float sum = 0.0f;
+    for (unsigned first = 0; first < a.splits; first += AT_ONCE) {
+        float v[AT_ONCE];
+#pragma unroll
+        for (unsigned s = 0; s < AT_ONCE; ++s)
+            v[s] = first + s < a.splits ? a.partial[(first + s) * a.len + i] : 0.0f;
+#pragma unroll
+        for (unsigned s = 0; s < AT_ONCE; ++s) sum += v[s];
+    }
     a.out[i] = sum;
 }
