@@ -161,7 +161,7 @@ fn long_buckets_are_sorted(card: &Cuda) {
     let desc = RankMass { rows: 4099, neurons: 1, classes: 3, bins: 10 };
     let plan = RankPlan { method: RankMethod::Select { room: 4096 }, neurons: 1 };
     for (every, sorted) in [(5, 0), (2, 1)] {
-        let field = |i: usize, x: f64| if i % every == 0 { 1e-6 * x } else { x };
+        let field = |i: usize, x: f64| if i.is_multiple_of(every) { 1e-6 * x } else { x };
         let problem = Problem::new(desc, 13, field);
         let got = problem.on_card(card, plan).unwrap();
         assert_eq!(got.1, sorted, "one in {every}");

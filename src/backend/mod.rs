@@ -28,7 +28,7 @@ impl Element for f32 {}
 impl Element for f64 {}
 
 /// The number type of an engine: `f32`, or `f64` on the CPU.
-pub trait Real: Element + num_traits::Float + num_traits::NumAssign + std::iter::Sum {
+pub trait Real: Element + num_traits::Float + num_traits::NumAssign + std::iter::Sum + From<u8> {
     /// As the user writes it in `--precision`.
     const NAME: &'static str;
     /// Rounded to this type.

@@ -3,7 +3,7 @@
 
 use super::activation::slope;
 use super::cut::{rows_per_task, weight_tiles};
-use super::load::{affine, drop_out, in_place, load, standardised};
+use super::load::{affine, drop_out, in_place, load, pixel_columns, standardised};
 use super::matmul::{Existing, Matrix, Packed, join_tiles};
 use super::scratch::Scratch;
 use super::simd::simd;
@@ -11,7 +11,7 @@ use super::*;
 use rayon::prelude::*;
 
 /// Row tasks in a group: enough for many threads, few enough that a group's panels stay in cache.
-const GROUP: usize = 32;
+const GROUP: usize = 16;
 
 pub(super) fn linear_backward<R: Real>(
     desc: LinearBackward,
@@ -35,7 +35,9 @@ pub(super) fn linear_backward<R: Real>(
 
     let held = group.min(rows);
     let mut dz_held = Scratch::new(if through.is_some() { held * outputs } else { 0 });
-    let mut x_held = Scratch::new(if stored.is_some() { 0 } else { held * inputs });
+    let pixels = pixel_columns(input, inputs);
+    let forms_x = stored.is_none() && pixels.is_none();
+    let mut x_held = Scratch::new(if forms_x { held * inputs } else { 0 });
     let mut partial = Scratch::<f64>::new(GROUP * (outputs + 2 * inputs));
     let mut total = Scratch::<f64>::new(outputs + 2 * inputs);
     total.fill(0.0);
@@ -49,7 +51,7 @@ pub(super) fn linear_backward<R: Real>(
         let below = below.as_mut().map(|below| &mut below[first * inputs..][..count * inputs]);
 
         let dz_out = pieces(through.is_some().then_some(&mut dz_held[..]), per_task * outputs, tasks);
-        let x_out = pieces(stored.is_none().then_some(&mut x_held[..]), per_task * inputs, tasks);
+        let x_out = pieces(forms_x.then_some(&mut x_held[..]), per_task * inputs, tasks);
         let below_out = pieces(below, per_task * inputs, tasks);
         let sums = partial.par_chunks_mut(outputs + 2 * inputs);
         let work = dz_out.zip(x_out).zip(below_out).zip(sums).enumerate();
@@ -87,12 +89,16 @@ pub(super) fn linear_backward<R: Real>(
         }
 
         let dz = if through.is_some() { &dz_held[..count * outputs] } else { grad };
-        let x = match stored {
-            Some(x) => &x[first * inputs..][..count * inputs],
-            None => &x_held[..count * inputs],
+        let x = match (&pixels, stored) {
+            (Some(pixels), _) => {
+                Packed::formed(count, inputs, |column, panel| pixels(first..first + count, column, panel))
+            }
+            (None, Some(x)) => {
+                Packed::new(Matrix::new(&x[first * inputs..][..count * inputs], count, inputs))
+            }
+            (None, None) => Packed::new(Matrix::new(&x_held[..count * inputs], count, inputs)),
         };
-        let (dz, x) =
-            (Matrix::new(dz, count, outputs).transposed(), Packed::new(Matrix::new(x, count, inputs)));
+        let dz = Matrix::new(dz, count, outputs).transposed();
         let existing = if first == 0 { Existing::Overwrite } else { Existing::Add };
         if first == 0 {
             dw = Scratch::new(outputs * x.tiled_width());

@@ -12,14 +12,12 @@ use std::ops::Range;
 pub(super) fn load<R: Real>(input: &Input<'_, Cpu, R>, rows: Range<usize>, features: usize, out: &mut [R]) {
     let numbered = rows.zip(out.chunks_exact_mut(features));
     match *input {
+        // Loops, not closures over iterators, which would be compiled for every CPU.
         Input::Pixels { pixels, rows: which, scale, shift } => simd(
             #[inline(always)]
             || {
                 for (i, x) in numbered {
-                    let bytes = &pixels[which.at(i) * features..][..features];
-                    for (x, &byte) in x.iter_mut().zip(bytes) {
-                        *x = scale * R::of(f64::from(byte)) + shift;
-                    }
+                    from_bytes(&pixels[which.at(i) * features..][..features], scale, shift, x);
                 }
             },
         ),
@@ -36,6 +34,32 @@ pub(super) fn load<R: Real>(input: &Input<'_, Cpu, R>, rows: Range<usize>, featu
                 }
             },
         ),
+    }
+}
+
+/// Some of the columns of an x of pixels, [rows, out.len() / rows], or nothing of another input.
+pub(super) fn pixel_columns<'a, R: Real>(
+    input: &Input<'a, Cpu, R>,
+    features: usize,
+) -> Option<impl Fn(Range<usize>, usize, &mut [R]) + Sync + use<'a, R>> {
+    let Input::Pixels { pixels, rows: which, scale, shift } = *input else { return None };
+    Some(move |rows: Range<usize>, first: usize, out: &mut [R]| {
+        let width = out.len() / rows.len();
+        simd(
+            #[inline(always)]
+            || {
+                for (i, x) in rows.zip(out.chunks_exact_mut(width)) {
+                    from_bytes(&pixels[which.at(i) * features + first..][..width], scale, shift, x);
+                }
+            },
+        );
+    })
+}
+
+#[inline(always)]
+fn from_bytes<R: Real>(bytes: &[u8], scale: R, shift: R, out: &mut [R]) {
+    for (x, &byte) in out.iter_mut().zip(bytes) {
+        *x = scale * <R as From<u8>>::from(byte) + shift;
     }
 }
 

@@ -83,14 +83,8 @@ pub(super) struct Packed<R> {
 impl<R: Real> Packed<R> {
     /// Copies `b`, in parallel.
     pub(super) fn new(b: Matrix<'_, R>) -> Packed<R> {
-        let (depth, cols) = (b.rows, b.cols);
-        // A panel that is not whole vectors would be packed again: the last one overlaps the one before.
-        let last = ((cols - 1) % PANEL + 1).next_multiple_of(LANES).min(cols);
-        let whole = (cols - 1) / PANEL;
-        let mut panels = Scratch::new((whole * PANEL + last) * depth);
-        panels.par_chunks_mut(PANEL * depth).enumerate().for_each(|(i, panel)| {
-            let width = panel.len() / depth;
-            let first = (i * PANEL).min(cols - width);
+        Packed::formed(b.rows, b.cols, |first, panel| {
+            let width = panel.len() / b.rows;
             if b.col_stride == 1 {
                 for (row, out) in panel.chunks_exact_mut(width).enumerate() {
                     out.copy_from_slice(&b.data[row * b.row_stride + first..][..width]);
@@ -101,6 +95,19 @@ impl<R: Real> Packed<R> {
                     || pack_transposed(&b.data[first * b.col_stride..], b.col_stride, panel, width),
                 );
             }
+        })
+    }
+
+    /// A [depth, cols] that is formed in place, in parallel: `fill` gets the first column of a panel and the panel,
+    /// [depth, columns from there on].
+    pub(super) fn formed(depth: usize, cols: usize, fill: impl Fn(usize, &mut [R]) + Sync) -> Packed<R> {
+        // A panel that is not whole vectors would be packed again: the last one overlaps the one before.
+        let last = ((cols - 1) % PANEL + 1).next_multiple_of(LANES).min(cols);
+        let whole = (cols - 1) / PANEL;
+        let mut panels = Scratch::new((whole * PANEL + last) * depth);
+        panels.par_chunks_mut(PANEL * depth).enumerate().for_each(|(i, panel)| {
+            let width = panel.len() / depth;
+            fill((i * PANEL).min(cols - width), panel);
         });
         Packed { panels, depth, cols }
     }
