@@ -23,6 +23,19 @@ __device__ __forceinline__ float activate(unsigned f, float h) {
     }
 }
 
+// Those that take a few instructions: where code is repeated for many registers, the others are not worth their size.
+__device__ __forceinline__ bool is_piecewise_linear(unsigned f) { return f == RELU || f == IDENTITY || f == LEAKY_RELU; }
+
+// activate() and slope() of these.
+__device__ __forceinline__ float activate_piecewise(unsigned f, float h) {
+    const float below = f == RELU ? 0.0f : f == LEAKY_RELU ? LEAK * h : h;
+    return h <= 0.0f ? below : h;
+}
+__device__ __forceinline__ float slope_piecewise(unsigned f, float h) {
+    const float below = f == RELU ? 0.0f : f == LEAKY_RELU ? LEAK : 1.0f;
+    return h <= 0.0f ? below : 1.0f;
+}
+
 // ReLU has slope 0 at 0, as in PyTorch.
 __device__ __forceinline__ float slope(unsigned f, float h) {
     switch (f) {

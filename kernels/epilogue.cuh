@@ -27,9 +27,46 @@ struct Place {
           n0(n0) {}
 };
 
-// Floats of shared memory that finish() needs for itself.
+// What belongs to a column of the tile, in shared memory: each lane would read it from afar for each of its columns.
+enum OfColumn : unsigned { MEAN, INV_STD, GAMMA, BETA, BIAS, OF_COLUMN };
+
+// Floats of shared memory that finish() needs for itself: those, and two sums and one mean of columns.
 template <int M16>
-constexpr unsigned EPILOGUE_FLOATS = (2 * TILE / (16 * M16) + 1) * TILE;
+constexpr unsigned EPILOGUE_FLOATS = (OF_COLUMN + 2 * TILE / (16 * M16) + 1) * TILE;
+
+// Puts norm and bias of the tile's columns there. The caller's barrier comes after.
+template <int M16, int N8>
+__device__ __forceinline__ void put_columns(const Matmul& a, float* shared, const Place<M16, N8>& at) {
+    if (at.thread >= TILE) return;
+    const unsigned column = min(at.n0 + at.thread, a.n - 1);
+    const ColumnNorm norm(a.input.field.norm, column);
+    shared[MEAN * TILE + at.thread] = norm.mean;
+    shared[INV_STD * TILE + at.thread] = norm.inv_std;
+    shared[GAMMA * TILE + at.thread] = norm.gamma;
+    shared[BETA * TILE + at.thread] = norm.beta;
+    shared[BIAS * TILE + at.thread] = a.bias ? a.bias[column] : 0.0f;
+}
+
+// One of these for the lane's pair in column of fragments number `number`.
+template <int M16, int N8>
+__device__ __forceinline__ float2 pair_of(const float* shared, OfColumn what, const Place<M16, N8>& at,
+                                          unsigned number) {
+    const float* row = shared + what * TILE + at.first_column + at.thread % 4 * 2;
+    return *reinterpret_cast<const float2*>(row + 8 * number);
+}
+
+// The norms of these two columns.
+struct PairNorm {
+    float2 mean, inv_std, gamma, beta;
+
+    template <int M16, int N8>
+    __device__ __forceinline__ PairNorm(const float* shared, const Place<M16, N8>& at, unsigned number)
+        : mean(pair_of(shared, MEAN, at, number)), inv_std(pair_of(shared, INV_STD, at, number)),
+          gamma(pair_of(shared, GAMMA, at, number)), beta(pair_of(shared, BETA, at, number)) {}
+    __device__ __forceinline__ ColumnNorm of(int c) const {
+        return c == 0 ? ColumnNorm(mean.x, inv_std.x, gamma.x, beta.x) : ColumnNorm(mean.y, inv_std.y, gamma.y, beta.y);
+    }
+};
 
 // What is left to multiply a sum by: what the operands' elements were given without.
 __device__ __forceinline__ float scale_of(const Matmul& a) { return a.a.scale * a.b.scale; }
@@ -172,87 +209,112 @@ __device__ __forceinline__ void finish_forward(float (&sum)[64], const Matmul& a
     if (a.first) tile_moments<M16, N8, Barrier>(sum, a, shared, at);
 }
 
-// The columns of fragments move up by one, and the first takes the place of the last.
+// The columns of fragments move up by one. Registers have no index: this is how a loop gets at all of them without a copy
+// of its body for each.
 template <int M16, int N8>
-__device__ __forceinline__ void rotate(float (&sum)[64]) {
+__device__ __forceinline__ void move_up(float (&sum)[64]) {
 #pragma unroll
-    for (int m = 0; m < M16; ++m)
+    for (int i = 0; i < 4 * M16 * N8; ++i)
+        if (i / 4 % N8 + 1 < N8) sum[i] = sum[i + 4];
+}
+
+// Element `c` of the pair in row `i` of the column of fragments in registers `j`.
+template <int N8>
+__device__ __forceinline__ float& element(float (&sum)[64], int i, int j, int c) {
+    return sum[((i / 2) * N8 + j) * 4 + i % 2 * 2 + c];
+}
+
+// x = f(norm(scale sum + bias)) of column of fragments number `column`, which is in registers `j`, in their place; what is
+// no element becomes 0. Returns the largest magnitude.
+template <bool PIECEWISE, int M16, int N8>
+__device__ __forceinline__ unsigned layer_column(float (&sum)[64], int j, unsigned column, const Matmul& a,
+                                                 const float* shared, const Place<M16, N8>& at) {
+    const float scale = scale_of(a);
+    const PairNorm norms(shared, at, column);
+    const float2 biases = pair_of(shared, BIAS, at, column);
+    unsigned most = 0;
 #pragma unroll
-        for (int i = 0; i < 4; ++i) {
-            float* row = sum + m * N8 * 4 + i;
-            const float first = row[0];
+    for (int c = 0; c < 2; ++c) {
+        const unsigned n = at.column + 8 * column + c;
+        const ColumnNorm norm = norms.of(c);
+        const float bias = c == 0 ? biases.x : biases.y;
 #pragma unroll
-            for (int j = 0; j + 1 < N8; ++j) row[4 * j] = row[4 * j + 4];
-            row[4 * (N8 - 1)] = first;
+        for (int i = 0; i < 2 * M16; ++i) {
+            float& x = element<N8>(sum, i, j, c);
+            const float h = norm.affine(norm.standard(scale * x + bias));
+            x = PIECEWISE ? activate_piecewise(a.input.activation, h) : activate(a.input.activation, h);
+            if (at.row + 8 * i >= a.m || n >= a.n) x = 0.0f;
+            most = max(most, finite_magnitude(x));
         }
+    }
+    return most;
 }
 
 // out = x = f(norm(scale sum + bias)) as operand: what operands_of_inputs (planes.cu) makes of z, bit for bit. A tile is
-// two of its blocks. Columns of fragments move as in finish_below.
+// two of its blocks.
 template <Number NUMBER, unsigned PLANES, int M16, int N8, class Barrier>
 __device__ __forceinline__ void finish_layer(float (&sum)[64], const Matmul& a, float* shared,
                                              const Place<M16, N8>& at) {
-    const float scale = scale_of(a);
+    put_columns(a, shared, at);
+    Barrier::sync();
     unsigned largest[2] = {0, 0};
-#pragma unroll 1
-    for (unsigned j = 0; j < N8; ++j) {
-        unsigned most = 0;
-#pragma unroll
-        for (int c = 0; c < 2; ++c) {
-            const unsigned column = at.column + 8 * j + c, existing = min(column, a.n - 1);
-            const ColumnNorm norm(a.input.field.norm, existing);
-            const float bias = a.bias ? a.bias[existing] : 0.0f;
-#pragma unroll
-            for (int i = 0; i < 2 * M16; ++i) {
-                float& x = sum[(i / 2) * N8 * 4 + i % 2 * 2 + c];
-                const bool exists = at.row + 8 * i < a.m && column < a.n;
-                x = exists ? activate(a.input.activation, norm.affine(norm.standard(scale * x + bias))) : 0.0f;
-                most = max(most, finite_magnitude(x));
-            }
-        }
-        if (at.first_column + 8 * j < BLOCK_COLUMNS) largest[0] = max(largest[0], most);
+    const auto account = [&](unsigned column, unsigned most) {
+        if (at.first_column + 8 * column < BLOCK_COLUMNS) largest[0] = max(largest[0], most);
         else largest[1] = max(largest[1], most);
-        rotate<M16, N8>(sum);
+    };
+    if (is_piecewise_linear(a.input.activation)) {
+#pragma unroll
+        for (int j = 0; j < N8; ++j) account(j, layer_column<true, M16, N8>(sum, j, j, a, shared, at));
+    } else {
+#pragma unroll 1
+        for (unsigned j = 0; j < N8; ++j) {
+            account(j, layer_column<false, M16, N8>(sum, 0, j, a, shared, at));
+            float x[4 * M16];
+#pragma unroll
+            for (int i = 0; i < 4 * M16; ++i) x[i] = element<N8>(sum, i / 2, 0, i % 2);
+            move_up<M16, N8>(sum);
+#pragma unroll
+            for (int i = 0; i < 4 * M16; ++i) element<N8>(sum, i / 2, N8 - 1, i % 2) = x[i];
+        }
     }
-    int exponent[2] = {0, 0};
+    float to_range[2] = {1.0f, 1.0f};
     if constexpr (NUMBER == Number::FP16) {
-        unsigned* of_warp = reinterpret_cast<unsigned*>(shared);   // [8][2]
+        unsigned* of_warp = reinterpret_cast<unsigned*>(shared + OF_COLUMN * TILE);   // [8][2]
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
             const unsigned most = __reduce_max_sync(FULL_WARP, largest[half]);
             if (at.thread % WARP == 0) of_warp[at.thread / WARP * 2 + half] = most;
         }
         Barrier::sync();
+        const unsigned across = (a.n + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
+        int* exponents = a.exponents + size_t(at.m0 / BLOCK_ROWS) * across + at.n0 / BLOCK_COLUMNS;
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
             unsigned most = 0;
             for (unsigned warp = 0; warp < 8; ++warp) most = max(most, of_warp[warp * 2 + half]);
-            exponent[half] = plane_exponent(most);
+            const int exponent = plane_exponent(most);
+            to_range[half] = power_of_two(exponent);
+            if (at.thread == 0 && at.n0 + half * BLOCK_COLUMNS < a.n) exponents[half] = exponent;
         }
-        const unsigned across = (a.n + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
-        const unsigned block = at.n0 / BLOCK_COLUMNS + at.thread;
-        if (at.thread < 2 && block < across)
-            a.exponents[size_t(at.m0 / BLOCK_ROWS) * across + block] = at.thread == 0 ? exponent[0] : exponent[1];
     }
-    uint16_t* out = static_cast<uint16_t*>(a.out.data);
-#pragma unroll 1
-    for (unsigned j = 0; j < N8; ++j) {
-        const unsigned column = at.column + 8 * j;
-        const float to_range = power_of_two(at.first_column + 8 * j < BLOCK_COLUMNS ? exponent[0] : exponent[1]);
+    unsigned* out = static_cast<unsigned*>(a.out.data) + (size_t(at.row) * a.ldo + at.column) / 2;
+#pragma unroll
+    for (int j = 0; j < N8; ++j) {
+        if (at.column + 8 * j >= a.ldo) continue;
+        const float factor = at.first_column + 8 * j < BLOCK_COLUMNS ? to_range[0] : to_range[1];
 #pragma unroll
         for (int i = 0; i < 2 * M16; ++i) {
-            const float* pair = sum + (i / 2) * N8 * 4 + i % 2 * 2;
-            if (at.row + 8 * i >= a.m || column >= a.ldo) continue;
-            unsigned* to = reinterpret_cast<unsigned*>(out + size_t(at.row + 8 * i) * a.ldo + column);
+            if (at.row + 8 * i >= a.m) continue;
+            const float x = element<N8>(sum, i, j, 0), y = element<N8>(sum, i, j, 1);
+            unsigned* to = out + size_t(4 * i) * a.ldo + 4 * j;
             if constexpr (NUMBER == Number::BF16) {
-                *to = pack(to_bfloat(pair[0]), to_bfloat(pair[1]));
+                *to = pack(to_bfloat(x), to_bfloat(y));
             } else {
-                const HalfPair x(pair[0] * to_range), y(pair[1] * to_range);
-                *to = pack(x.high, y.high);
-                if constexpr (PLANES == 2) to[a.plane_stride / 2] = pack(x.low, y.low);
+                const HalfPair first(x * factor), second(y * factor);
+                *to = pack(first.high, second.high);
+                if constexpr (PLANES == 2) to[a.plane_stride / 2] = pack(first.low, second.low);
             }
         }
-        rotate<M16, N8>(sum);
     }
     Barrier::sync();   // the next tile's largest must not come before these are read
 }
@@ -287,65 +349,91 @@ struct FieldBelow {
     }
 };
 
-// out = g = scale sum f'(h) dropout of the layer below, and the sums of g and g x-hat over the tile's rows.
-//
-// Registers have no index, and one copy of f' for each of them would be a large program: instead the fragments move
-// up by one column of fragments at a time, and the first column is worked on. z is asked for AHEAD columns before it
-// is needed: memory takes as long as these.
+// g = scale sum f'(h) dropout of column of fragments number `column`, which is in registers `j`, to out; and its sums, and
+// those of g x-hat, over the warp's rows to shared memory, [2][warp_row][column] behind what belongs to columns. z is that
+// of these elements.
+template <bool PIECEWISE, bool NARROW, int M16, int N8>
+__device__ __forceinline__ void below_column(float (&sum)[64], int j, unsigned column, const float (&z)[2 * M16][2],
+                                             const Matmul& a, float* shared, const Place<M16, N8>& at) {
+    const float scale = scale_of(a);
+    const bool aligned = pairs_aligned(a);
+    const unsigned n = at.column + 8 * column;
+    const PairNorm norms(shared, at, column);
+    float v[4] = {0.0f, 0.0f, 0.0f, 0.0f};   // [g, g x-hat][column]
+#pragma unroll
+    for (int c = 0; c < 2; ++c) {
+        const ColumnNorm norm = norms.of(c);
+#pragma unroll
+        for (int i = 0; i < 2 * M16; ++i) {
+            const unsigned row = at.row + 8 * i;
+            float& g = element<N8>(sum, i, j, c);
+            if (row >= a.m || n + c >= a.n) continue;
+            float standard;
+            g = scale * g;
+            if constexpr (PIECEWISE) {
+                standard = norm.standard(z[i][c]);
+                g = g * slope_piecewise(a.input.activation, norm.affine(standard));
+            } else {
+                g = through_activation(a.input, a.n, g, row, n + c, norm, z[i][c], standard);
+            }
+            v[c] += g;
+            v[2 + c] = fmaf(g, standard, v[2 + c]);
+        }
+    }
+#pragma unroll
+    for (int i = 0; i < 2 * M16; ++i)
+        if (at.row + 8 * i < a.m)
+            store_pair<NARROW>(a, at.row + 8 * i, n, aligned, element<N8>(sum, i, j, 0), element<N8>(sum, i, j, 1));
+    if (!a.first) return;
+    fold<2>(v, 4);
+    fold<1>(v, 8);
+    v[0] += __shfl_xor_sync(FULL_WARP, v[0], 16);
+    const unsigned lane = at.thread % WARP;
+    float* to = shared + (OF_COLUMN + (lane & 4 ? Place<M16, N8>::BELOW_EACH_OTHER : 0)) * TILE;
+    if (lane < 16) to[at.warp_row * TILE + at.first_column + 8 * column + lane % 4 * 2 + (lane >> 3 & 1)] = v[0];
+}
+
+// out = g = scale sum f'(h) dropout of the layer below, and the sums of g and g x-hat over the tile's rows. z is asked
+// for AHEAD columns of fragments before it is needed: memory takes as long as these.
 template <bool NARROW, unsigned AHEAD, int M16, int N8, class Barrier>
 __device__ __forceinline__ void finish_below(float (&sum)[64], const Matmul& a, float* shared,
                                              const Place<M16, N8>& at) {
-    const float scale = scale_of(a);
-    const bool aligned = pairs_aligned(a);
-    float *partial = shared, *partial_standard = partial + Place<M16, N8>::BELOW_EACH_OTHER * TILE;
-    const unsigned lane = at.thread % WARP;
+    put_columns(a, shared, at);
+    Barrier::sync();
+    const Input& input = a.input;
+    const bool plain = !input.pixels && !input.field.xi && input.dropout.scale == 0.0f;
     FieldBelow<M16, AHEAD == 0 ? 1 : AHEAD> field, next;
     if constexpr (AHEAD > 0) next.template read<NARROW>(a, at, 0);
-#pragma unroll 1
-    for (unsigned j = 0; j < N8; ++j) {
+    const auto advance = [&](unsigned j) {
         if constexpr (AHEAD == 0) {
             field.template read<NARROW>(a, at, j);
         } else if (j % AHEAD == 0) {
             field = next;
             if (j + AHEAD < N8) next.template read<NARROW>(a, at, j + AHEAD);
         }
-        const unsigned column = at.column + 8 * j;
-        const ColumnNorm norm[2] = {ColumnNorm(a.input.field.norm, min(column, a.n - 1)),
-                                    ColumnNorm(a.input.field.norm, min(column + 1, a.n - 1))};
-        float v[4] = {0.0f, 0.0f, 0.0f, 0.0f};   // [g, g x-hat][column]
+    };
+    if (AHEAD > 0 && plain && is_piecewise_linear(input.activation)) {
 #pragma unroll
-        for (int i = 0; i < 2 * M16; ++i) {
-            const unsigned row = at.row + 8 * i;
-            float g[2] = {0.0f, 0.0f};
-#pragma unroll
-            for (int c = 0; c < 2; ++c) {
-                if (row >= a.m || column + c >= a.n) continue;
-                float standard;
-                g[c] = scale * sum[(i / 2) * N8 * 4 + i % 2 * 2 + c];
-                g[c] = through_activation(a.input, a.n, g[c], row, column + c, norm[c], field.z[0][i][c], standard);
-                v[c] += g[c];
-                v[2 + c] = fmaf(g[c], standard, v[2 + c]);
-            }
-            if (row < a.m) store_pair<NARROW>(a, row, column, aligned, g[0], g[1]);
+        for (int j = 0; j < N8; ++j) {
+            advance(j);
+            below_column<true, NARROW, M16, N8>(sum, j, j, field.z[0], a, shared, at);
+            field.advance();
         }
-        if (a.first) {
-            fold<2>(v, 4);
-            fold<1>(v, 8);
-            v[0] += __shfl_xor_sync(FULL_WARP, v[0], 16);
-            float* to = lane & 4 ? partial_standard : partial;
-            if (lane < 16) to[at.warp_row * TILE + at.first_column + 8 * j + lane % 4 * 2 + (lane >> 3 & 1)] = v[0];
+    } else {
+#pragma unroll 1
+        for (unsigned j = 0; j < N8; ++j) {
+            advance(j);
+            below_column<false, NARROW, M16, N8>(sum, 0, j, field.z[0], a, shared, at);
+            field.advance();
+            move_up<M16, N8>(sum);
         }
-        field.advance();
-#pragma unroll
-        for (int i = 0; i < 4 * M16 * N8; ++i)
-            if (i / 4 % N8 + 1 < N8) sum[i] = sum[i + 4];
     }
-    if (!a.first) return;
     Barrier::sync();
-    if (at.thread < TILE && at.n0 + at.thread < a.n) {
+    if (a.first && at.thread < TILE && at.n0 + at.thread < a.n) {
         const size_t to = size_t(at.m0 / TILE) * a.n + at.n0 + at.thread;
+        const float *partial = shared + OF_COLUMN * TILE;
         a.first[to] = join_warps<M16>(partial, at.thread);
-        a.second[to] = join_warps<M16>(partial_standard, at.thread);
+        a.second[to] = join_warps<M16>(partial + Place<M16, N8>::BELOW_EACH_OTHER * TILE, at.thread);
     }
     Barrier::sync();   // the next tile's sums must not come before these are read
 }

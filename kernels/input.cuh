@@ -47,6 +47,8 @@ struct Norm {
 struct ColumnNorm {
     float mean, inv_std, gamma, beta;
 
+    __device__ __forceinline__ ColumnNorm(float mean, float inv_std, float gamma, float beta)
+        : mean(mean), inv_std(inv_std), gamma(gamma), beta(beta) {}
     __device__ __forceinline__ ColumnNorm(const Norm& norm, unsigned column)
         : mean(0.0f), inv_std(1.0f), gamma(1.0f), beta(-0.0f) {
         if (!norm.mean) return;
