@@ -45,7 +45,7 @@ fn layers_import_only_downwards() {
 }
 
 /// Functions of the backend that are no operations: what it is, its memory, its queue.
-const NO_OPERATIONS: [&str; 13] = [
+const NO_OPERATIONS: [&str; 14] = [
     "name",
     "driver",
     "precision",
@@ -55,6 +55,7 @@ const NO_OPERATIONS: [&str; 13] = [
     "room",
     "upload",
     "zeros",
+    "fields",
     "len",
     "write",
     "download",
@@ -80,11 +81,11 @@ fn operations() -> Vec<String> {
 #[test]
 fn every_operation_has_its_files() {
     for operation in operations() {
-        let mut wanted = vec![format!("src/backend/cpu/{operation}.rs"), format!("tests/{operation}.rs")];
-        // A run of layers is the layers one after the other, unless a processor gains by another way.
-        if operation != "forward" {
-            wanted.push(format!("src/backend/cuda/{operation}.rs"));
-        }
+        let mut wanted = vec![
+            format!("src/backend/cpu/{operation}.rs"),
+            format!("src/backend/cuda/{operation}.rs"),
+            format!("tests/{operation}.rs"),
+        ];
         // Both products of a layer are made of shared kernels: matmul_*.cu, planes.cu, combine.cu.
         if !["forward", "linear", "linear_backward"].contains(&operation.as_str()) {
             wanted.push(format!("kernels/{operation}.cu"));
