@@ -100,10 +100,39 @@ impl<R: Real> Layers<R> {
         let desc = Forward { rows, inputs: self.widths[0], activation };
         let to = PartMut::new(&mut logits, 0, len);
         match in_turn {
-            true => layer_by_layer(backend, desc, input, &layers, &mut fields, to).unwrap(),
+            true => layer_by_layer(backend, desc, input, &layers, &mut fields, to),
             false => backend.forward(desc, input, &layers, &mut fields, to).unwrap(),
         }
         all(backend, &logits)
+    }
+}
+
+/// [`Backend::forward`] by one [`Backend::linear`] after the other.
+fn layer_by_layer<B: Backend, R: Real>(
+    backend: &B,
+    desc: Forward,
+    input: &Input<'_, B, R>,
+    layers: &[Layer<'_, B, R>],
+    fields: &mut [B::Buf<R>; 2],
+    logits: PartMut<'_, B, R>,
+) {
+    let Forward { rows, mut inputs, activation } = desc;
+    let [mut below, mut z] = fields.each_mut();
+    let mut logits = Some(logits);
+    for (i, &Layer { outputs, weight, bias, .. }) in layers.iter().enumerate() {
+        let x = match i.checked_sub(1) {
+            None => *input,
+            Some(i) => {
+                let field =
+                    Field { z: Part::new(below, 0, rows * inputs), noise: None, norm: layers[i].norm };
+                Input::Field { field, activation, dropout: None }
+            }
+        };
+        let out = logits.take_if(|_| i + 1 == layers.len());
+        let out = out.unwrap_or_else(|| PartMut::new(z, 0, rows * outputs));
+        backend.linear(Linear { rows, inputs, outputs }, &x, weight, bias, out, None, None).unwrap();
+        (below, z) = (z, below);
+        inputs = outputs;
     }
 }
 

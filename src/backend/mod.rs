@@ -9,12 +9,10 @@ mod choice;
 pub mod cpu;
 pub mod cuda;
 mod desc;
-mod layers;
 mod parts;
 
 pub use choice::{Choice, Job, PRECISIONS, Precision, with};
 pub use desc::*;
-pub use layers::{Layer, layer_by_layer};
 pub use parts::*;
 
 use crate::error::{Error, Result};
@@ -142,9 +140,7 @@ pub trait Backend: Sync + Sized {
         layers: &[Layer<'_, Self, R>],
         fields: &mut [Self::Buf<R>; 2],
         logits: PartMut<'_, Self, R>,
-    ) -> Result<()> {
-        layer_by_layer(self, desc, input, layers, fields, logits)
-    }
+    ) -> Result<()>;
 
     /// Mean and biased variance of each column of the x [rows, features] that `input` stands for.
     fn moments<R: Real>(

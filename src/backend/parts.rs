@@ -209,3 +209,22 @@ pub struct DeltaNorm<'a, B: Backend, R: Real> {
     /// Where the gradients of γ and β stand in `grads`.
     pub at: NormSpans,
 }
+
+/// A linear layer and, below another one, what follows it.
+pub struct Layer<'a, B: Backend, R: Real> {
+    /// Rows of W.
+    pub outputs: usize,
+    /// W, [outputs, inputs].
+    pub weight: Part<'a, B, R>,
+    /// b, \[outputs\].
+    pub bias: Option<Part<'a, B, R>>,
+    /// With given statistics; the last layer has none.
+    pub norm: Option<Norm<'a, B, R>>,
+}
+
+impl<B: Backend, R: Real> Clone for Layer<'_, B, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<B: Backend, R: Real> Copy for Layer<'_, B, R> {}
