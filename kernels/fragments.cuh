@@ -74,7 +74,7 @@ __device__ __forceinline__ void store_pair(const Matmul& a, size_t row, unsigned
     const size_t at = row * a.ldo + column;
     if (aligned && column + 1 < a.n) {
         if (NARROW && a.out.narrow)
-            static_cast<unsigned*>(a.out.data)[at / 2] = to_bfloat(x) | unsigned(to_bfloat(y)) << 16;
+            static_cast<unsigned*>(a.out.data)[at / 2] = pack(to_bfloat(x), to_bfloat(y));
         else *reinterpret_cast<float2*>(static_cast<float*>(a.out.data) + at) = make_float2(x, y);
     } else {
         const Values out{a.out.data, NARROW ? a.out.narrow : 0};

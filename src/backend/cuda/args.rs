@@ -161,7 +161,7 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// Norm and f of the layer above, for kernels that have its z.
+    /// Norm and f of a layer, for kernels that have its z in registers.
     pub fn of_layer<R: Real>(norm: Option<host::Norm<'_, Cuda, R>>, f: Activation) -> Input {
         let field = Field { norm: norm.map_or(Norm::zeroed(), Norm::from), ..Field::zeroed() };
         Input { field, activation: activation(f), ..Input::zeroed() }

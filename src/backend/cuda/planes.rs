@@ -131,7 +131,7 @@ pub(super) fn of_input<R: Real>(
     columns: usize,
 ) -> Result<Planes> {
     let (planes, source) = plan(cuda, input, (rows, columns), None)?;
-    form(cuda, &Vec::from_iter(source))?;
+    form(cuda, [source, None])?;
     Ok(planes)
 }
 
@@ -146,7 +146,7 @@ pub(super) fn of_layer<R: Real>(
 ) -> Result<[Planes; 2]> {
     let (x, of_x) = plan(cuda, input, (rows, inputs), old_x)?;
     let (weight, of_weight) = plan(cuda, &as_input(weight), (outputs, inputs), old_weight)?;
-    form(cuda, &Vec::from_iter(of_x.into_iter().chain(of_weight)))?;
+    form(cuda, [of_x, of_weight])?;
     Ok([x, weight])
 }
 
@@ -193,14 +193,11 @@ fn plan<R: Real>(
     }
 }
 
-/// Writes one operand or two.
-fn form(cuda: &Cuda, sources: &[OfInput]) -> Result<()> {
-    let (first, second) = match *sources {
-        [] => return Ok(()),
-        [first] => (first, None),
-        [first, second] => (first, Some(second)),
-        _ => unreachable!("a layer has two operands"),
-    };
+/// Writes what is planned, in one launch.
+fn form(cuda: &Cuda, sources: [Option<OfInput>; 2]) -> Result<()> {
+    let mut sources = sources.into_iter().flatten();
+    let Some(first) = sources.next() else { return Ok(()) };
+    let second = sources.next();
     let blocks = |of: &OfInput| of.to.grid().blocks[0];
     let of_second = second.as_ref().map_or(0, blocks);
     let args =
