@@ -18,6 +18,7 @@ struct Activate {
 };
 
 extern "C" __global__ void __launch_bounds__(256) activate_input(const __grid_constant__ Activate a) {
+    wait_for_last_kernel();
     const size_t i = size_t(blockIdx.x) * 256 + threadIdx.x;
     if (i < a.len) a.x[i] = input_at(a.input, i / a.features, unsigned(i % a.features), a.features);
 }

@@ -19,6 +19,7 @@ struct AddScaled {
 };
 
 extern "C" __global__ void __launch_bounds__(256) add_scaled(const __grid_constant__ AddScaled a) {
+    wait_for_last_kernel();
     const size_t i = size_t(blockIdx.x) * 256 + threadIdx.x;
     if (i < a.len) a.out[i] = a.x[i] + a.alpha * a.y[i];
 }

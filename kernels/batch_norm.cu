@@ -33,6 +33,7 @@ __device__ __forceinline__ void blend(float* running, double batch, double momen
 }
 
 extern "C" __global__ void __launch_bounds__(256) batch_norm(const __grid_constant__ BatchNorm a) {
+    wait_for_last_kernel();
     const unsigned column = blockIdx.x * 256 + threadIdx.x;
     if (column >= a.features) return;
     const double mean = a.mean[column], var = a.var[column];

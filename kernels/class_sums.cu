@@ -48,6 +48,7 @@ __device__ __forceinline__ unsigned gather(const ClassSums& a, size_t first, uns
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 4) class_sums(const __grid_constant__ ClassSums a) {
+    wait_for_last_kernel();
     __shared__ unsigned members[THREADS];
     __shared__ float staged[STAGED][COLUMNS];
     const unsigned lane = threadIdx.x % COLUMNS, share = threadIdx.x / COLUMNS;
@@ -74,6 +75,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) class_sums(const __grid
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS) class_cosines(const __grid_constant__ ClassSums a) {
+    wait_for_last_kernel();
     const size_t row = size_t(blockIdx.x) * (THREADS / WARP) + threadIdx.x / WARP;
     if (row >= a.rows) return;   // uniform over the warp, so shuffles stay whole
     const double* centre = a.sums + size_t(a.class_of[row]) * a.features;

@@ -20,6 +20,7 @@ struct Classes {
 };
 
 extern "C" __global__ void __launch_bounds__(256) known_classes(const __grid_constant__ Classes a) {
+    wait_for_last_kernel();
     const size_t i = size_t(blockIdx.x) * 256 + threadIdx.x;
     if (i >= a.count) return;
     const unsigned label = a.labels[row_at(a.rows, i)];

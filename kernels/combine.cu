@@ -76,6 +76,7 @@ __device__ __forceinline__ double join(double v, const Share& share) {
 }
 
 extern "C" __global__ void __launch_bounds__(256) combine_moments(const __grid_constant__ Combine a) {
+    wait_for_last_kernel();
     const Share share(a);
     const double rows = a.rows;
     const double mean = join(share.sum(a, [&](size_t at, double n) { return n * a.first[at]; }), share) / rows;
@@ -89,6 +90,7 @@ extern "C" __global__ void __launch_bounds__(256) combine_moments(const __grid_c
 }
 
 extern "C" __global__ void __launch_bounds__(256) combine_sums(const __grid_constant__ Combine a) {
+    wait_for_last_kernel();
     const Share share(a);
     const double first = join(share.sum(a, [&](size_t at, double) { return a.first[at]; }), share);
     double second = 0.0;
@@ -99,6 +101,7 @@ extern "C" __global__ void __launch_bounds__(256) combine_sums(const __grid_cons
 }
 
 extern "C" __global__ void __launch_bounds__(256) combine_splits(const __grid_constant__ CombineSplits a) {
+    wait_for_last_kernel();
     const size_t i = size_t(blockIdx.x) * 256 + threadIdx.x;
     if (i >= a.len) return;
     constexpr unsigned AT_ONCE = 16;

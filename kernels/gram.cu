@@ -34,6 +34,7 @@ __device__ __forceinline__ double centred(const Gram& a, size_t row, unsigned co
 }
 
 extern "C" __global__ void __launch_bounds__(256, 4) gram(const __grid_constant__ Gram a) {
+    wait_for_last_kernel();
     __shared__ double left[ROWS][SIDE], right[ROWS][SIDE];
     const unsigned lane = threadIdx.x % SIDE, warp = threadIdx.x / SIDE, width = a.features + a.columns;
     const unsigned j = blockIdx.x * SIDE + lane;

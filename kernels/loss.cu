@@ -56,6 +56,7 @@ __device__ __forceinline__ double mean_squared(const Loss& a, const float* z, fl
 }
 
 extern "C" __global__ void __launch_bounds__(256, 4) loss(const __grid_constant__ Loss a) {
+    wait_for_last_kernel();
     const size_t row = size_t(blockIdx.x) * 8 + threadIdx.x / WARP;
     if (row >= a.rows) return;   // uniform over the warp, so shuffles stay whole
     const unsigned label = a.labels[row_at(a.which, row)], lane = threadIdx.x % WARP;

@@ -265,6 +265,7 @@ __device__ __forceinline__ void matmul_hopper(const HopperMatmul& g) {
         }
         mbar_init_fence();
     }
+    wait_for_last_kernel();
     __syncthreads();
     const unsigned warpgroup = __shfl_sync(FULL_WARP, threadIdx.x / GROUP, 0);
     // 65,536 registers in all: 168 a thread at first, then 24 for a group and 240 for two.

@@ -112,6 +112,7 @@ __device__ __forceinline__ void matmul_mma(const Matmul& g) {
     constexpr bool A_MN = PRODUCT == WEIGHT, B_MN = PRODUCT == BELOW || PRODUCT == WEIGHT;
     constexpr unsigned STAGE = (A_PLANES + B_PLANES) * MMA_PLANE;
     static_assert(STAGES * STAGE >= EPILOGUE_FLOATS<4> * sizeof(float) && STAGES * STAGE <= 99 * 1024);
+    wait_for_last_kernel();
     extern __shared__ __align__(1024) uint8_t smem[];
     const uint32_t shared = smem_u32(smem);
     const Tile tile(g, blockIdx.x);

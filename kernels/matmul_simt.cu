@@ -104,13 +104,16 @@ __device__ __forceinline__ void matmul_simt(const Matmul& g) {
 }
 
 extern "C" __global__ void __launch_bounds__(256, 2) matmul_simt_forward(const __grid_constant__ Matmul g) {
+    wait_for_last_kernel();
     matmul_simt<FORWARD>(g);
 }
 
 extern "C" __global__ void __launch_bounds__(256, 2) matmul_simt_below(const __grid_constant__ Matmul g) {
+    wait_for_last_kernel();
     matmul_simt<BELOW>(g);
 }
 
 extern "C" __global__ void __launch_bounds__(256, 2) matmul_simt_weight(const __grid_constant__ Matmul g) {
+    wait_for_last_kernel();
     matmul_simt<WEIGHT>(g);
 }

@@ -193,6 +193,7 @@ __device__ __forceinline__ float product(const A& a, unsigned m0, unsigned m, co
 __device__ __forceinline__ unsigned across(unsigned n) { return (n + SIDE - 1) / SIDE; }
 
 extern "C" __global__ void __launch_bounds__(256, 2) small_forward(const __grid_constant__ SmallForward a) {
+    wait_for_last_kernel();
     __shared__ __align__(16) float shared[SHARED_FLOATS];
     const unsigned m0 = blockIdx.x / across(a.outputs) * SIDE, n0 = blockIdx.x % across(a.outputs) * SIDE;
     const Formed<false> x{a.input, a.inputs};
@@ -231,6 +232,7 @@ __device__ __forceinline__ void of_below(const SmallBackward& a, unsigned block,
 }
 
 extern "C" __global__ void __launch_bounds__(256, 2) small_backward(const __grid_constant__ SmallBackward a) {
+    wait_for_last_kernel();
     __shared__ __align__(16) float shared[SHARED_FLOATS];
     const unsigned of_dw = across(a.outputs) * across(a.inputs);
     if (blockIdx.x < of_dw) of_weight(a, blockIdx.x, shared);

@@ -24,6 +24,7 @@ struct TileMoments {
 };
 
 extern "C" __global__ void __launch_bounds__(256) tile_moments(const __grid_constant__ TileMoments a) {
+    wait_for_last_kernel();
     const unsigned column = blockIdx.x * 256 + threadIdx.x;
     if (column >= a.features) return;
     for (unsigned tile = blockIdx.y; tile < a.tiles; tile += gridDim.y) {

@@ -72,6 +72,7 @@ __device__ __forceinline__ void box_muller(unsigned first, unsigned second, floa
 }
 
 extern "C" __global__ void __launch_bounds__(256) normals(const __grid_constant__ Normals a) {
+    wait_for_last_kernel();
     const size_t i = size_t(blockIdx.x) * 256 + threadIdx.x;
     if (i >= a.counters) return;
     const size_t row = i / a.per_row;

@@ -310,10 +310,12 @@ __device__ __forceinline__ void operand_of(const From& from, unsigned block) {
 }
 
 extern "C" __global__ void __launch_bounds__(256, 3) operands_of_inputs(const __grid_constant__ OfInputs from) {
+    wait_for_last_kernel();
     const unsigned second = blockIdx.x >= from.blocks;
     operand_of(from.of[second], blockIdx.x - second * from.blocks);
 }
 
 extern "C" __global__ void __launch_bounds__(256) operand_of_delta(const __grid_constant__ OfDelta from) {
+    wait_for_last_kernel();
     operand_of(from, blockIdx.x);
 }

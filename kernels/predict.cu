@@ -18,6 +18,7 @@ struct Predict {
 };
 
 extern "C" __global__ void __launch_bounds__(256) predict(const __grid_constant__ Predict a) {
+    wait_for_last_kernel();
     const size_t row = size_t(blockIdx.x) * 256 + threadIdx.x;
     if (row >= a.rows) return;
     const float* z = a.logits + row * a.classes;

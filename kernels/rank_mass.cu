@@ -41,6 +41,7 @@ struct RankClasses {
 };
 
 extern "C" __global__ void __launch_bounds__(256) rank_classes(const __grid_constant__ RankClasses a) {
+    wait_for_last_kernel();
     const size_t i = size_t(blockIdx.x) * 256 + threadIdx.x;
     if (i >= a.count) return;
     const unsigned label = a.labels[row_at(a.rows, i)];
@@ -58,6 +59,7 @@ struct RankKeys {
 };
 
 extern "C" __global__ void __launch_bounds__(256) rank_keys(const __grid_constant__ RankKeys a) {
+    wait_for_last_kernel();
     __shared__ unsigned tile[WARP][WARP + 1];   // the odd column keeps a column's elements in different banks
     const unsigned lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
     const size_t row = size_t(blockIdx.x) * WARP, first = size_t(blockIdx.y) * WARP;
@@ -293,6 +295,7 @@ __device__ __forceinline__ void count_gathered(const Select& m, const Axis& axis
 }
 
 extern "C" __global__ void __launch_bounds__(512, 2) rank_select(const __grid_constant__ RankSelect a) {
+    wait_for_last_kernel();
     const Select m(smem, a);
     const Axis axis{a.rows, a.bins};
     const size_t neuron = neuron_at(a.neurons, blockIdx.x);

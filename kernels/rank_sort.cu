@@ -87,6 +87,7 @@ __device__ __forceinline__ void sort_by_digit(Pairs from, Pairs to, size_t rows,
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS) rank_sort(const __grid_constant__ RankSort a) {
+    wait_for_last_kernel();
     const size_t start = blockIdx.x * a.rows;
     const Pairs pairs{a.keys + start, a.row + start}, spare{a.spare_keys + start, a.spare_row + start};
     for (unsigned pass = 0; pass < 4; pass += 2) {
@@ -110,6 +111,7 @@ __device__ __forceinline__ void find_groups(const unsigned* keys, size_t rows, u
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS) rank_groups(const __grid_constant__ RankSort a) {
+    wait_for_last_kernel();
     const size_t start = blockIdx.x * a.rows, cells = size_t(a.classes) * a.bins;
     const unsigned* row = a.row + start;
     unsigned *first = a.spare_keys + start, *end = a.spare_row + start;

@@ -69,6 +69,7 @@ __device__ __forceinline__ void update_one(const Update& a, size_t i) {
 }
 
 extern "C" __global__ void __launch_bounds__(256) update_check(const __grid_constant__ Update a) {
+    wait_for_last_kernel();
     const size_t begin = size_t(blockIdx.x) * a.piece, end = min(a.len, begin + a.piece);
     unsigned found = NONE;
     for (size_t i = begin + threadIdx.x; i < end; i += 256)
@@ -79,6 +80,7 @@ extern "C" __global__ void __launch_bounds__(256) update_check(const __grid_cons
 }
 
 extern "C" __global__ void __launch_bounds__(256) update(const __grid_constant__ Update a) {
+    wait_for_last_kernel();
     if (a.status[0] != 0) return;
     unsigned found = NONE;
     for (unsigned piece = threadIdx.x; piece < a.pieces; piece += 256) found = min(found, a.lowest[piece]);

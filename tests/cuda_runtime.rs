@@ -4,7 +4,7 @@
 
 use crate::common::slow;
 use crate::reference::{all, values};
-use netdyn::backend::cuda::{Cuda, Recording};
+use netdyn::backend::cuda::{Cuda, Recording, card};
 use netdyn::backend::{Activation, Backend, LossKind, Optimizer, Part, PartMut, Precision, Rows, Update};
 use netdyn::data::InputScale;
 use netdyn::model::{BnMode, Net, Samples, Trainer, outcome};
@@ -14,6 +14,7 @@ on_each_backend!(
     small_writes_arrive_in_order,
     a_step_is_one_graph_and_allocates_nothing,
     a_small_step_is_nine_launches,
+    kernels_overlap_where_they_wait,
     shapes_keep_their_graphs,
     work_between_steps_changes_nothing,
     threads_record_for_themselves,
@@ -101,6 +102,16 @@ fn a_small_step_is_nine_launches(_: &Cuda) {
     let before = cuda.counters();
     training.step(training.len);
     assert_eq!(cuda.counters().launches - before.launches, 9);
+}
+
+/// As launches and in graphs: all kernels from 9.0 on, none before.
+fn kernels_overlap_where_they_wait(_: &Cuda) {
+    let cuda = alone();
+    let mut training = Training::new(&cuda, true);
+    (0..3).for_each(|_| training.step(training.len));
+    let waits = card(0).unwrap().capability >= 90 && std::env::var_os("NETDYN_OVERLAP").is_none();
+    let counters = cuda.counters();
+    assert_eq!(counters.overlaps, if waits { counters.launches } else { 0 });
 }
 
 fn one_graph_and_no_memory(cuda: &Cuda) {

@@ -111,6 +111,24 @@ fn every_kernel_states_its_contract() {
     }
 }
 
+/// `wait_for_last_kernel` of `kernels/common.cuh`.
+#[test]
+fn every_kernel_waits_before_anything_else() {
+    const WAIT: &str = "wait_for_last_kernel();";
+    for file in files(Path::new("kernels"), "cu") {
+        let text = fs::read_to_string(&file).unwrap();
+        let entries = text.split("extern \"C\" __global__").skip(1);
+        // Those that are made by a macro have one body for all.
+        let plain: Vec<_> =
+            entries.filter(|entry| !entry[..entry.find('{').unwrap()].contains(" name(")).collect();
+        for entry in &plain {
+            let body = entry[entry.find('{').unwrap() + 1..].trim_start();
+            assert!(body.starts_with(WAIT), "{file}: {body:.60}");
+        }
+        assert_eq!(text.matches(WAIT).count(), plain.len().max(1), "{file}");
+    }
+}
+
 #[test]
 fn what_kernels_name_is_there() {
     let sources = ["cu", "cuh"].into_iter().flat_map(|extension| files(Path::new("kernels"), extension));

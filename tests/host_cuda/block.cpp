@@ -78,6 +78,7 @@ void Worker::run_block() {
         t.state = State::READY;
         t.fiber = nullptr;
         t.products = 0;
+        t.waited = false;
     }
     ++blocks;
     alive = count;
@@ -151,6 +152,7 @@ bool Worker::take_next() {
 
 // Those who wait do not wait for a thread that has ended.
 void Worker::end() {
+    if (launch->overlaps && !thread->waited) fail("a thread that did not wait for the kernel before");
     thread->state = State::ENDED;
     --alive;
     Warp& warp = warps[thread->linear / WARP];

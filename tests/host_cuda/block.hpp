@@ -59,6 +59,7 @@ struct Launch {
     dim3 grid, block;
     unsigned shared;         // bytes of dynamic shared memory
     const void* args;
+    bool overlaps = false;   // it may begin before the one before has ended
 };
 
 enum class State : uint8_t { READY, AT_BARRIER, IN_COLLECTIVE, POLLING, ENDED };
@@ -77,6 +78,7 @@ struct Thread {
     // Of the collective operation that ended last: who took part, and in which turn each was.
     unsigned partners = 0, turns = 0;
     unsigned products = 0;   // of matrices, begun in this block
+    bool waited = false;     // for the kernel before
 };
 
 // What the lanes of a warp gave to one collective operation.

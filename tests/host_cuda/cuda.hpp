@@ -66,6 +66,10 @@ T atomically(T* at, F change) {
 
 }  // namespace host_cuda
 
+// ---- programmatic dependent launch: each kernel runs to its end before the next one begins ----------------------------
+inline void grid_dependency_wait() { host_cuda::worker->thread->waited = true; }
+inline void grid_launch_dependents() {}
+
 // ---- barriers and warps ---------------------------------------------------------------------------------------------
 #define HOST_CUDA_HERE host_cuda::Site site = host_cuda::Site::current()
 

@@ -9,7 +9,9 @@ using namespace host_cuda;
 
 namespace {
 
-constexpr int MAX_DYNAMIC_SHARED = 8;   // a function's attribute, as in cuda.h
+// As in cuda.h.
+constexpr int PTX_VERSION = 5, MAX_DYNAMIC_SHARED = 8;   // of a function
+constexpr int PROGRAMMATIC_STREAM_SERIALIZATION = 6;     // of a launch
 constexpr size_t MOST_ARGS = 4096;
 
 // A launch with its own copy of the arguments.
@@ -17,6 +19,19 @@ struct Prepared {
     Launch launch{};
     struct alignas(128) Args { uint8_t bytes[MOST_ARGS]; };
     std::shared_ptr<Args> args = std::make_shared<Args>();
+};
+
+// CUlaunchConfig
+struct Config {
+    dim3 grid, block;
+    unsigned shared;
+    void* stream;
+    const struct Attribute {
+        int id;
+        char pad[4];
+        union { char bytes[64]; int overlaps; };
+    }* attributes;
+    unsigned count;
 };
 
 Result prepare(void* function, dim3 grid, dim3 block, unsigned shared, void** params, Prepared& prepared) {
@@ -40,6 +55,7 @@ Result perform(const Prepared& prepared) {
 struct Node {
     Prepared work;
     std::vector<const Node*> after;
+    bool overlaps = false;
 };
 struct Graph {
     std::vector<std::unique_ptr<Node>> nodes;
@@ -60,11 +76,19 @@ Result perform(const Executable& graph) {
             for (size_t earlier : graph.after[i]) ready = ready && done[earlier];
             if (ready && (chosen == done.size() || options.reverse)) chosen = i;
         }
-        if (const Result bad = perform(graph.nodes[chosen].work)) return bad;
+        Prepared work = graph.nodes[chosen].work;
+        work.launch.overlaps = graph.nodes[chosen].overlaps;
+        if (const Result bad = perform(work)) return bad;
         done[chosen] = true;
     }
     return SUCCESS;
 }
+
+// CUgraphEdgeData
+struct Edge {
+    uint8_t from_port, to_port, type, reserved[5];
+};
+constexpr uint8_t PROGRAMMATIC = 1;   // as a type, and as a port of a kernel
 
 // CUDA_KERNEL_NODE_PARAMS_v2
 struct NodeParams {
@@ -100,6 +124,10 @@ Result cuFuncSetAttribute(void* function, int attribute, int value) {
     static_cast<Function*>(function)->most_shared = unsigned(value);
     return SUCCESS;
 }
+Result cuFuncGetAttribute(int* value, int attribute, void*) {
+    *value = options.capability;
+    return attribute == PTX_VERSION ? SUCCESS : INVALID_VALUE;
+}
 // Each kernel has one parameter.
 Result cuFuncGetParamInfo(void* function, size_t index, size_t* offset, size_t* bytes) {
     if (index != 0) return INVALID_VALUE;
@@ -108,12 +136,15 @@ Result cuFuncGetParamInfo(void* function, size_t index, size_t* offset, size_t* 
     return SUCCESS;
 }
 
-Result cuLaunchKernel(void* function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
-                      unsigned block_y, unsigned block_z, unsigned shared, void*, void** params, void**) {
+Result cuLaunchKernelEx(const Config* config, void* function, void** params, void**) {
     NEEDS_CONTEXT;
     Prepared work;
-    const dim3 grid{grid_x, grid_y, grid_z}, block{block_x, block_y, block_z};
-    if (const Result bad = prepare(function, grid, block, shared, params, work)) return bad;
+    if (const Result bad = prepare(function, config->grid, config->block, config->shared, params, work)) return bad;
+    for (unsigned i = 0; i < config->count; ++i) {
+        if (config->attributes[i].id != PROGRAMMATIC_STREAM_SERIALIZATION) return INVALID_VALUE;
+        work.launch.overlaps = config->attributes[i].overlaps;
+    }
+    if (work.launch.overlaps && options.capability < 90) return INVALID_VALUE;
     return enqueue([work] { return perform(work); });
 }
 
@@ -132,6 +163,18 @@ Result cuGraphAddKernelNode_v2(Node** node, Graph* graph, Node* const* after, si
     if (const Result bad = prepare(p->function, p->grid, p->block, p->shared, p->params, made->work)) return bad;
     *node = made.get();
     graph->nodes.push_back(std::move(made));
+    return SUCCESS;
+}
+// Of a kernel behind another one.
+Result cuGraphAddDependencies_v2(Graph*, const Node* const* from, Node* const* to, const Edge* edges, size_t count) {
+    NEEDS_CONTEXT;
+    for (size_t i = 0; i < count; ++i) {
+        const bool overlaps = edges[i].type == PROGRAMMATIC;
+        if (edges[i].from_port != overlaps || edges[i].to_port != 0 || (overlaps && options.capability < 90))
+            return INVALID_VALUE;
+        to[i]->after.push_back(from[i]);
+        to[i]->overlaps = overlaps;
+    }
     return SUCCESS;
 }
 Result cuGraphInstantiateWithFlags(Executable** executable, const Graph* graph, unsigned long long) {

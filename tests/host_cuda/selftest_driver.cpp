@@ -22,8 +22,23 @@ Result cuMemcpyHtoDAsync_v2(Address to, const void* from, size_t bytes, void* st
 Result cuMemcpyDtoHAsync_v2(void* to, Address from, size_t bytes, void* stream);
 Result cuModuleGetFunction(void** function, void* module, const char* name);
 Result cuFuncSetAttribute(void* function, int attribute, int value);
-Result cuLaunchKernel(void* function, unsigned, unsigned, unsigned, unsigned threads, unsigned, unsigned,
-                      unsigned shared, void* stream, void** params, void** extra);
+struct Attribute {   // CUlaunchAttribute
+    int id;
+    char pad[4];
+    union { char bytes[64]; int overlaps; };
+};
+struct Config {      // CUlaunchConfig
+    dim3 grid, block;
+    unsigned shared;
+    void* stream;
+    Attribute* attributes;
+    unsigned count;
+};
+Result cuLaunchKernelEx(const Config*, void* function, void** params, void** extra);
+struct Edge {        // CUgraphEdgeData
+    uint8_t from_port, to_port, type, reserved[5];
+};
+Result cuGraphAddDependencies_v2(void* graph, void* const* from, void* const* to, const Edge*, size_t count);
 struct Parameters {   // CUDA_KERNEL_NODE_PARAMS_v2
     void* function;
     dim3 grid, block;
@@ -55,6 +70,12 @@ extern "C" __global__ void __launch_bounds__(32) append(const __grid_constant__ 
 }
 HOST_CUDA_KERNEL("selftest", append, 32);
 
+extern "C" __global__ void __launch_bounds__(32) append_waiting(const __grid_constant__ Append a) {
+    grid_dependency_wait();
+    append(a);
+}
+HOST_CUDA_KERNEL("selftest", append_waiting, 32);
+
 namespace {
 
 void* function_of(const char* name) {
@@ -62,9 +83,12 @@ void* function_of(const char* name) {
     return cuModuleGetFunction(&function, nullptr, name) ? nullptr : function;
 }
 
-Result launch(Append a, unsigned threads, unsigned shared) {
+Result launch(Append a, unsigned threads, unsigned shared, bool overlaps = false, const char* kernel = "append") {
     void* params[] = {&a};
-    return cuLaunchKernel(function_of("append"), 1, 1, 1, threads, 1, 1, shared, nullptr, params, nullptr);
+    Attribute attribute{6, {}, {}};   // CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION
+    attribute.overlaps = overlaps;
+    const Config config{{1}, {threads}, shared, nullptr, &attribute, 1};
+    return cuLaunchKernelEx(&config, function_of(kernel), params, nullptr);
 }
 
 unsigned value(Address at) {
@@ -120,16 +144,17 @@ void lateness() {
     selftest::set(selftest::MODES[0]);
 }
 
-// Three digits, each behind the one before it, or not.
-unsigned by_graph(bool ordered, Address at) {
+// Three digits, each behind the one before it, or not; and this is how.
+unsigned by_graph(bool ordered, Address at, const char* kernel = "append", Edge edge = {}) {
     void *graph = nullptr, *executable = nullptr, *nodes[3] = {};
     cuGraphCreate(&graph, 0);
     Append a{reinterpret_cast<unsigned*>(at), 0};
     void* params[] = {&a};
-    const Parameters p{function_of("append"), {1}, {32}, 0, params, nullptr, nullptr, nullptr};
+    const Parameters p{function_of(kernel), {1}, {32}, 0, params, nullptr, nullptr, nullptr};
     for (unsigned i = 0; i < 3; ++i) {
         a.digit = i + 1;
-        cuGraphAddKernelNode_v2(&nodes[i], graph, i ? &nodes[i - 1] : nullptr, ordered && i ? 1 : 0, &p);
+        cuGraphAddKernelNode_v2(&nodes[i], graph, nullptr, 0, &p);
+        if (ordered && i) cuGraphAddDependencies_v2(graph, &nodes[i - 1], &nodes[i], &edge, 1);
     }
     cuGraphInstantiateWithFlags(&executable, graph, 0);
     write(at, 0);
@@ -152,10 +177,24 @@ void graphs() {
     cuMemFree_v2(at);
 }
 
+void overlap() {
+    Address at = 0;
+    cuMemAlloc_v2(&at, 64);
+    write(at, 0);
+    const Append a{reinterpret_cast<unsigned*>(at), 4};
+    claim(!launch(a, 32, 0, true, "append_waiting") && value(at) == 4, "a kernel that waits may overlap");
+    claim(by_graph(true, at, "append_waiting", {1, 0, 1}) == 123193, "and in a graph");
+    selftest::reported.clear();
+    claim(launch(a, 32, 0, true) && selftest::reported.find("did not wait") != std::string::npos,
+          "a kernel that does not wait may not");
+    cuMemFree_v2(at);
+}
+
 }  // namespace
 
 void selftest::driver() {
     refusals();
     lateness();
     graphs();
+    overlap();
 }

@@ -1,7 +1,7 @@
 //! Launches as a graph of the driver: one call queues them all.
 
 use super::sequence::{Launch, Launches};
-use super::{Device, failed};
+use super::{Device, Function, failed};
 use crate::error::Result;
 use cudarc::driver::{DriverError, sys};
 use std::ffi::c_void;
@@ -37,13 +37,16 @@ impl Graph {
     fn fill(&mut self) -> Result<(), DriverError> {
         for (launch, args) in self.launches.iter() {
             let mut node = null_mut();
-            let before = self.nodes.last().map_or(null(), |node| node as *const _);
-            // SAFETY: the graph is ours, `before` points to `nodes.len().min(1)` of its nodes, and the driver
-            // copies the arguments, which are as long as the function's parameter.
+            // SAFETY: the graph is ours, and the driver copies the arguments, which are as long as the function's
+            // parameter.
             with_params(launch, args, |params| unsafe {
-                let count = self.nodes.len().min(1);
-                sys::cuGraphAddKernelNode_v2(&mut node, self.graph, before, count, params)
+                sys::cuGraphAddKernelNode_v2(&mut node, self.graph, null(), 0, params)
             })?;
+            if let Some(before) = self.nodes.last() {
+                let edge = edge_to(launch.function);
+                // SAFETY: two nodes of the graph, and one edge.
+                unsafe { sys::cuGraphAddDependencies_v2(self.graph, before, &node, &edge, 1) }.result()?;
+            }
             self.nodes.push(node);
         }
         // SAFETY: writes one handle.
@@ -104,6 +107,18 @@ impl Drop for Graph {
             let _ = sys::cuGraphDestroy(self.graph).result();
         }
     }
+}
+
+/// How a kernel follows the one before: when that is done, or as it pleases, because it waits for that by itself.
+fn edge_to(function: Function) -> sys::CUgraphEdgeData {
+    use sys::CUgraphDependencyType_enum::{
+        CU_GRAPH_DEPENDENCY_TYPE_DEFAULT as DONE, CU_GRAPH_DEPENDENCY_TYPE_PROGRAMMATIC as AS_IT_PLEASES,
+    };
+    let (from_port, kind) = match function.overlaps() {
+        true => (sys::CU_GRAPH_KERNEL_NODE_PORT_PROGRAMMATIC, AS_IT_PLEASES),
+        false => (sys::CU_GRAPH_KERNEL_NODE_PORT_DEFAULT, DONE),
+    };
+    sys::CUgraphEdgeData { from_port: from_port as u8, to_port: 0, type_: kind as u8, reserved: [0; 5] }
 }
 
 /// Calls the driver with the description of a node.

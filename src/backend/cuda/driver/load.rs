@@ -4,6 +4,10 @@ use super::{Device, failed};
 use crate::error::{Error, Result};
 use cudarc::driver::{DriverError, result, sys};
 use std::ffi::CString;
+use sys::CUfunction_attribute_enum::{
+    CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES as MOST_SHARED,
+    CU_FUNC_ATTRIBUTE_PTX_VERSION as COMPILED_FOR,
+};
 
 /// A kernel, loaded.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -11,7 +15,11 @@ pub struct Function {
     handle: sys::CUfunction,
     /// Bytes of its one parameter.
     args: usize,
+    overlaps: bool,
 }
+
+/// The compute capability from which on kernels wait by themselves, `wait_for_last_kernel()` of `kernels/common.cuh`.
+const FIRST_TO_WAIT: i32 = 90;
 
 // SAFETY: a handle of the driver, good on every thread that has bound the context.
 unsafe impl Send for Function {}
@@ -21,6 +29,12 @@ unsafe impl Sync for Function {}
 impl Function {
     pub(super) fn handle(self) -> sys::CUfunction {
         self.handle
+    }
+
+    /// Whether it may begin while the kernel before it is still at work, because it waits for that by itself. Set
+    /// `NETDYN_OVERLAP=off` in the environment and none may.
+    pub(super) fn overlaps(self) -> bool {
+        self.overlaps
     }
 
     /// Refuses arguments that are not as long as the kernel's parameter.
@@ -56,10 +70,13 @@ fn load(image: &'static [u8], name: CString, shared: u32) -> Result<Function, Dr
         let module = result::module::load_data(image.as_ptr().cast())?;
         let handle = result::module::get_function(module, name)?;
         if shared > 48 * 1024 {
-            use sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES as MOST;
-            result::function::set_function_attribute(handle, MOST, shared as i32)?;
+            result::function::set_function_attribute(handle, MOST_SHARED, shared as i32)?;
         }
         sys::cuFuncGetParamInfo(handle, 0, &mut offset, &mut args).result()?;
-        Ok(Function { handle, args })
+        // What it was compiled for, which is less than the card where that runs the portable code.
+        let compiled_for = result::function::get_function_attribute(handle, COMPILED_FOR)?;
+        let overlaps = compiled_for >= FIRST_TO_WAIT
+            && std::env::var_os("NETDYN_OVERLAP").is_none_or(|set| set != "off");
+        Ok(Function { handle, args, overlaps })
     }
 }

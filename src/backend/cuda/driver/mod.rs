@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use cudarc::driver::{DriverError, result, sys};
 use sequence::State;
 use std::ffi::c_void;
+use std::ptr::null_mut;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use transfer::Transfers;
 
@@ -94,12 +95,29 @@ impl Device {
         self.bind()?;
         let mut params = [args.as_ptr().cast_mut().cast::<c_void>()];
         let [x, y, z] = grid.blocks;
+        let mut overlap = sys::CUlaunchAttribute {
+            id: sys::CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
+            pad: [0; 4],
+            value: sys::CUlaunchAttributeValue {
+                programmaticStreamSerializationAllowed: function.overlaps().into(),
+            },
+        };
+        let config = sys::CUlaunchConfig {
+            gridDimX: x,
+            gridDimY: y,
+            gridDimZ: z,
+            blockDimX: grid.threads,
+            blockDimY: 1,
+            blockDimZ: 1,
+            sharedMemBytes: grid.shared,
+            hStream: self.stream,
+            attrs: &mut overlap,
+            numAttrs: 1,
+        };
         // SAFETY: the driver copies the parameter before it returns; the rest is the caller's promise.
-        unsafe {
-            let (blocks, threads) = ((x, y, z), (grid.threads, 1, 1));
-            result::launch_kernel(function.handle(), blocks, threads, grid.shared, self.stream, &mut params)
-        }
-        .map_err(|e| failed("launch a kernel", e))
+        unsafe { sys::cuLaunchKernelEx(&config, function.handle(), params.as_mut_ptr(), null_mut()) }
+            .result()
+            .map_err(|e| failed("launch a kernel", e))
     }
 
     /// Waits for everything queued.

@@ -56,6 +56,8 @@ pub struct Counters {
     pub allocations: u64,
     /// Kernels.
     pub launches: u64,
+    /// Of them, those that may begin while the one before is still at work.
+    pub overlaps: u64,
     /// Sequences that ran as one.
     pub sequences: u64,
     /// Graphs that were made for them.
@@ -109,6 +111,7 @@ impl State {
     /// Notes a launch; whether it was recorded, so that it must not be queued.
     pub fn note(&mut self, function: Function, grid: Grid, args: &[u8]) -> bool {
         self.counters.launches += 1;
+        self.counters.overlaps += u64::from(function.overlaps());
         let launches = self.launches();
         let recorded = launches.is_some();
         if let Some(launches) = launches {
