@@ -33,9 +33,9 @@ pub fn gemm<B: Backend>(bench: &mut Bench<'_, B>) {
         forward(backend, desc, &plain(&work.a), &work.b, &mut work.out)
     };
     let make = |backend: &B| {
-        let a = backend.upload(&uniform(rows * width, OF_GEMM_A, 0.5))?;
-        let b = backend.upload(&uniform(width * width, OF_GEMM_B, 0.5))?;
-        let mut work = Work { a, b, out: backend.upload(&vec![f32::NAN; rows * width])? };
+        let a = fields(backend, &uniform(rows * width, OF_GEMM_A, 0.5))?;
+        let b = fields(backend, &uniform(width * width, OF_GEMM_B, 0.5))?;
+        let mut work = Work { a, b, out: fields(backend, &vec![f32::NAN; rows * width])? };
         product(backend, &mut work)?;
         record(backend, &checks, &work.out)?;
         Ok(work)
@@ -56,8 +56,8 @@ pub fn gemm_u8<B: Backend>(bench: &mut Bench<'_, B>) {
     };
     let make = |backend: &B| {
         let a = backend.upload(&split(rows).images)?;
-        let b = backend.upload(&uniform(width * PIXELS, OF_GEMM_B, 0.5))?;
-        let mut work = Work { a, b, out: backend.upload(&vec![f32::NAN; rows * width])? };
+        let b = fields(backend, &uniform(width * PIXELS, OF_GEMM_B, 0.5))?;
+        let mut work = Work { a, b, out: fields(backend, &vec![f32::NAN; rows * width])? };
         product(backend, &mut work)?;
         record(backend, &checks, &work.out)?;
         Ok(work)
@@ -81,8 +81,8 @@ pub fn gemm_dw<B: Backend>(bench: &mut Bench<'_, B>) {
         backend.linear_backward(desc, &delta, &plain(&work.b), weights, &mut work.out, None, None)
     };
     let make = |backend: &B| {
-        let a = backend.upload(&uniform(rows * width, OF_GEMM_DZ, 0.5))?;
-        let b = backend.upload(&uniform(rows * width, OF_GEMM_A, 0.5))?;
+        let a = fields(backend, &uniform(rows * width, OF_GEMM_DZ, 0.5))?;
+        let b = fields(backend, &uniform(rows * width, OF_GEMM_A, 0.5))?;
         let out = backend.upload(&vec![f32::NAN; weight.len])?;
         let mut work = (backend.zeros(weight.len)?, Work { a, b, out });
         product(backend, &mut work)?;
@@ -101,6 +101,13 @@ fn forward<B: Backend>(
 ) -> Result<()> {
     let weight = Part::new(weight, 0, desc.inputs * desc.outputs);
     backend.linear(desc, input, weight, None, PartMut::new(z, 0, desc.rows * desc.outputs), None, None)
+}
+
+/// Numbers as the precision wants them at rest.
+fn fields<B: Backend>(backend: &B, values: &[f32]) -> Result<B::Buf<f32>> {
+    let mut buf = backend.fields(values.len())?;
+    backend.write(values, PartMut::new(&mut buf, 0, values.len()))?;
+    Ok(buf)
 }
 
 fn plain<B: Backend>(x: &B::Buf<f32>) -> Input<'_, B, f32> {

@@ -73,7 +73,7 @@ struct WgmmaTile {
 
     // The lower half of a descriptor of the tile at this address, or of the other 64 lines in it.
     static __device__ __forceinline__ constexpr uint32_t base(uint32_t address) {
-        return address >> 4 | LEADING >> 4 << 16;
+        return (address & 0x3ffff) >> 4 | LEADING >> 4 << 16;   // above: which block of a cluster
     }
     // The descriptor of the 16 of the contraction from 16 `step` on, in a plane.
     static __device__ __forceinline__ constexpr uint64_t descriptor(uint32_t base, unsigned plane, unsigned step) {

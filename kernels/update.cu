@@ -81,7 +81,10 @@ extern "C" __global__ void __launch_bounds__(256) update_check(const __grid_cons
 
 extern "C" __global__ void __launch_bounds__(256) update(const __grid_constant__ Update a) {
     wait_for_last_kernel();
-    if (a.status[0] != 0) return;
+    __shared__ unsigned stopped;   // read once: block 0 may be setting it, and threads that part do not meet again
+    if (threadIdx.x == 0) stopped = a.status[0];
+    __syncthreads();
+    if (stopped != 0) return;
     unsigned found = NONE;
     for (unsigned piece = threadIdx.x; piece < a.pieces; piece += 256) found = min(found, a.lowest[piece]);
     found = block_lowest(found);

@@ -117,19 +117,22 @@ fn pixels_below<B: Backend>(backend: &B, precision: Precision) {
 fn fields_are_like_any_buffer<B: Backend>(backend: &B, precision: Precision) {
     let kept = as_fields(backend, &[1.001f32])[0];
     assert_eq!(kept == 1.001, precision != Precision::Bf16, "{kept}");
-    for (rows, inputs, outputs) in [(259, 128, 64), (131, 65, 33), (70, 200, 10), (2100, 12, 20)] {
+    let of_tanh = Parts { activation: Activation::Tanh, ..PLAIN };
+    let of_all = Parts { norm: true, dropout: Some(DROPOUT), ..of_tanh };
+    for (rows, inputs, outputs) in
+        [(259, 128, 64), (131, 65, 33), (70, 200, 10), (2100, 12, 20), (2100, 24, 16)]
+    {
         let mut call = Call::<f32>::new(rows, inputs, outputs);
         call.round(backend);
-        for norm in [false, true] {
-            let parts =
-                Parts { norm, dropout: norm.then_some(DROPOUT), activation: Activation::Tanh, ..PLAIN };
+        // The first one, where rows have a multiple of eight elements, is multiplied as it is stored.
+        for (norm, parts) in [(false, PLAIN), (false, of_tanh), (true, of_all)] {
             let [plain, fields] = [false, true].map(|in_fields| {
                 call.in_fields = in_fields;
                 let field = &call.field;
                 let field = if in_fields { field.upload_fields(backend) } else { field.upload(backend) };
                 call.run(backend, &field.whole(parts), norm, true)
             });
-            let what = format!("{rows} x {inputs} -> {outputs}, norm {norm}");
+            let what = format!("{rows} x {inputs} -> {outputs}, norm {norm}, {parts:?}");
             assert!(bits(&fields.0) == bits(&plain.0), "gradients, {what}");
             assert!(bits(&fields.1) == bits(&as_fields(backend, &plain.1)), "below, {what}");
         }

@@ -1,5 +1,6 @@
 """Our workloads beside their peers: times, errors, and what the card could do at best."""
 
+import functools
 import json
 import math
 import os
@@ -15,6 +16,7 @@ LAYER, FIRST = 60_000 * 512 * 512, 60_000 * 784 * 512
 DEEP = 60_000 * (784 * 512 + 7 * 512 * 512 + 512 * 10)
 NARROW = 60_000 * (784 * 128 + 20 * 128 * 128 + 128 * 10)
 CELLS = 60_000 * 512
+PIXELS = 60_000 * 784
 
 
 def step(products, first, factor):
@@ -37,6 +39,8 @@ BF16_EAGER = peer("torch_bf16_eager", "eager+fused", matmul="bf16")
 SORT = peer("torch_sort", called="torch_sort")
 CUB = dict(name="cub", called="cub")
 PLAIN = peer("torch_eager")
+IN_TURN = dict(name="in_turn", called="in_turn")
+"""Ours once more, but that no kernel begins before the last one is done."""
 
 
 def cublas(matmul="highest"):
@@ -49,7 +53,7 @@ WORKLOADS = {
     "step_512x8_f32": (
         "step_512x8/cuda/60000",
         "step_512x8/60000",
-        [EAGER, GRAPH, COMPILED, TF32],
+        [EAGER, GRAPH, COMPILED, TF32, IN_TURN],
         dict(halves=step(DEEP, FIRST, 3)),
     ),
     "step_512x8_tf32": (
@@ -59,28 +63,37 @@ WORKLOADS = {
         "step_512x8/cuda-bf16/60000", "step_512x8/60000", [BF16_EAGER, BF16], dict(halves=step(DEEP, FIRST, 1)),
     ),
     "gemm_f32": ("gemm/cuda/60000", "gemm/60000", cublas(), dict(halves=6 * LAYER, bytes=8 * CELLS)),
+    # Pixels are exact in one half.
     "gemm_f32_u8": (
-        "gemm_u8/cuda/60000",
-        "gemm_u8/60000",
-        cublas(),
-        # Pixels are exact in one half.
-        dict(halves=4 * FIRST, bytes=4 * CELLS + 60_000 * 784),
+        "gemm_u8/cuda/60000", "gemm_u8/60000", cublas(), dict(halves=4 * FIRST, bytes=4 * CELLS + PIXELS),
     ),
     "gemm_f32_dw": ("gemm_dw/cuda/60000", "gemm_dw/60000", cublas(), dict(halves=6 * LAYER, bytes=8 * CELLS)),
     "gemm_tf32": (
         "gemm/cuda-tf32/60000", "gemm/60000", cublas("tf32"), dict(halves=2 * LAYER, bytes=8 * CELLS),
     ),
-    "gemm_bf16": (
-        "gemm/cuda-bf16/60000", "gemm/60000", cublas("bf16"), dict(halves=2 * LAYER, bytes=8 * CELLS),
+    "gemm_tf32_u8": (
+        "gemm_u8/cuda-tf32/60000", "gemm_u8/60000", cublas("tf32"), dict(halves=2 * FIRST, bytes=4 * CELLS + PIXELS),
     ),
-    "small_net": ("small_net/cuda/200", "small_net/200", [EAGER, GRAPH, COMPILED], {}),
+    "gemm_tf32_dw": (
+        "gemm_dw/cuda-tf32/60000", "gemm_dw/60000", cublas("tf32"), dict(halves=2 * LAYER, bytes=8 * CELLS),
+    ),
+    "gemm_bf16": (
+        "gemm/cuda-bf16/60000", "gemm/60000", cublas("bf16"), dict(halves=2 * LAYER, bytes=4 * CELLS),
+    ),
+    "gemm_bf16_u8": (
+        "gemm_u8/cuda-bf16/60000", "gemm_u8/60000", cublas("bf16"), dict(halves=2 * FIRST, bytes=2 * CELLS + PIXELS),
+    ),
+    "gemm_bf16_dw": (
+        "gemm_dw/cuda-bf16/60000", "gemm_dw/60000", cublas("bf16"), dict(halves=2 * LAYER, bytes=4 * CELLS),
+    ),
+    "small_net": ("small_net/cuda/200", "small_net/200", [EAGER, GRAPH, COMPILED, IN_TURN], {}),
     "small_net_8seeds": ("small_net_8seeds/cuda/200", "small_net_8seeds/200", [EAGER, GRAPH], {}),
     "rpd_layer": ("rpd_layer/cuda/60000", "rpd_layer/60000", [SORT, CUB], dict(bytes=4 * CELLS)),
     "ranks_layer": ("ranks_layer/cuda/60000", "ranks_layer/60000", [SORT, CUB], dict(bytes=8 * CELLS)),
     "step_128x21_f32": (
         "step_128x21/cuda/60000",
         "step_128x21/60000",
-        [EAGER, GRAPH, COMPILED, TF32],
+        [EAGER, GRAPH, COMPILED, TF32, IN_TURN],
         dict(halves=step(NARROW, 60_000 * 784 * 128, 3)),
     ),
     "basin_sample": ("basin_sample/cuda/60000", "basin_sample/60000", [PLAIN], {}),
@@ -145,9 +158,11 @@ def run(packed, card, out, args, torch, limit, versions, remarks):
                 limit.skip(f"{workload}, round {number}")
                 continue
             stem = out / "raw" / f"{workload}.{number}"
-            if found := run_ours(packed.bench, WORKLOADS[workload][0], out, stem, longest, limit, remarks):
+            bench = WORKLOADS[workload][0]
+            time = functools.partial(run_ours, packed.bench, bench, out, longest, limit, remarks)
+            if found := time(stem):
                 ours.setdefault(workload, []).append(found)
-            for name, results in run_peers(packed, torch, workload, stem, number, limit, remarks):
+            for name, results in run_peers(packed, torch, time, workload, stem, number, limit, remarks):
                 theirs.setdefault(workload, {}).setdefault(name, []).extend(results)
                 versions |= {"cub": result["cub"] for result in results if "cub" in result}
             if torch and torch.about:
@@ -207,13 +222,14 @@ def apart(ours, theirs):
     return off if math.isfinite(off) else None
 
 
-def run_ours(bench, identifier, out, stem, longest, limit, remarks):
-    """One Criterion run: seconds of its samples, and the results that the case left."""
+def run_ours(bench, identifier, out, longest, limit, remarks, stem, **variables):
+    """One Criterion run with these variables in its environment: seconds of its samples, and the results that the
+    case left."""
     home, checks = (out / "criterion").resolve(), (out / "checks").resolve()
     for folder in (home, checks):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-    environment = os.environ | dict(
+    environment = os.environ | variables | dict(
         CRITERION_HOME=str(home), NETDYN_BENCH_CHECKS=str(checks), NETDYN_REQUIRE_CUDA="1"
     )
     # Ten samples in a second tell a median to well below the spread between two runs.
@@ -236,10 +252,15 @@ def run_ours(bench, identifier, out, stem, longest, limit, remarks):
     return result
 
 
-def run_peers(packed, torch, workload, stem, number, limit, remarks):
-    """The results of each peer in turn, under their names in the evidence."""
+def run_peers(packed, torch, time, workload, stem, number, limit, remarks):
+    """The results of each peer in turn, under their names in the evidence. `time` runs ours."""
     _, case, peers, _ = WORKLOADS[workload]
     for peer in peers:
+        if peer is IN_TURN:
+            if limit.left() >= LEAST and (found := time(stem.with_name(f"{stem.name}.in_turn"), NETDYN_OVERLAP="off")):
+                median = statistics.median(found["seconds"])
+                yield peer["name"], [dict(median=median, check=found["check"])]
+            continue
         program = packed.cub if peer["name"] == "cub" else torch
         if program is None:
             continue

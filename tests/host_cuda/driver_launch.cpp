@@ -218,6 +218,7 @@ Result cuGraphExecDestroy(Executable* executable) {
 Result cuTensorMapEncodeTiled(TensorMapContents* map, int type, unsigned rank, void* base, const uint64_t* sizes,
                               const uint64_t* strides, const uint32_t* box, const uint32_t* element_strides,
                               int interleave, int swizzle, int, int fill) {
+    NEEDS_CONTEXT;
     constexpr uint32_t BYTES[] = {1, 2, 4, 4, 8, 8, 2, 4, 8, 2};   // by CUtensorMapDataType
     constexpr uint32_t SPANS[] = {0, 32, 64, 128};                 // by CUtensorMapSwizzle
     const bool modelled = type >= 0 && type < 10 && rank >= 1 && rank <= 3 && interleave == 0 && fill == 0 &&

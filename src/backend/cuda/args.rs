@@ -46,6 +46,11 @@ impl Values {
         }
     }
 
+    /// Whether they are in bf16.
+    pub fn is_narrow(self) -> bool {
+        self.narrow != 0
+    }
+
     /// All of `buf`.
     pub fn all<R: Real>(buf: &Buffer<R>) -> Values {
         Values::of(buf, Span { start: 0, len: buf.len() })

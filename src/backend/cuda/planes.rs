@@ -1,6 +1,6 @@
 //! `kernels/planes.cu`: operands of the matrix products, in the form that a precision multiplies.
 
-use super::args::{self, Address, Values, address, address_of};
+use super::args::{self, Address, Values, address_of};
 use super::driver::Grid;
 use super::matmul::Operand;
 use super::{Buffer, Cuda, Kernel};
@@ -63,6 +63,8 @@ pub(super) struct Planes {
 pub struct Kept {
     x: Option<Planes>,
     weight: Option<Planes>,
+    /// Whether there is room for them; asked once, for the driver takes its time to answer.
+    has_room: Option<bool>,
 }
 
 impl Kept {
@@ -71,12 +73,17 @@ impl Kept {
         [self.x.take(), self.weight.take()]
     }
 
-    /// Takes over what has memory of its own, as long as half of the card's is free: runs beside this one shall have
+    /// Takes over what has memory of its own, if half of the card's was free at first: runs beside this one shall have
     /// what they need. What stands in somebody else's memory may be gone by the backward pass.
     pub(super) fn keep(&mut self, cuda: &Cuda, x: Planes, weight: Planes) -> Result<()> {
         let own = |planes: Planes| planes.data.is_some().then_some(planes);
-        if cuda.device.is_half_free()? {
-            *self = Kept { x: own(x), weight: own(weight) };
+        let has_room = match self.has_room {
+            Some(known) => known,
+            None => cuda.device.is_half_free()?,
+        };
+        self.has_room = Some(has_room);
+        if has_room {
+            (self.x, self.weight) = (own(x), own(weight));
         }
         Ok(())
     }
@@ -106,10 +113,19 @@ fn of_shape(planes: &Option<Planes>, shape: (usize, usize)) -> Result<Option<&Pl
 }
 
 impl Planes {
-    /// An f32 matrix as it is stored, without gaps.
-    fn in_place(data: Address, shape: (usize, usize)) -> Planes {
-        let operand = Operand { data, pitch: shape.1 as u32, scale: 1.0, ..Operand::zeroed() };
-        Planes { operand, shape, data: None, exponents: None }
+    /// A matrix that is stored, without gaps, as products in this format take it: in f32, or in bf16 with rows of a
+    /// length that they can copy.
+    fn in_place(values: Values, format: Format, shape: (usize, usize)) -> Option<Planes> {
+        let fits = match format {
+            Format::Single => true,
+            Format::Bfloat => {
+                values.is_narrow() && shape.1.is_multiple_of(8) && values.data.is_multiple_of(16)
+            }
+            Format::HalfPair | Format::Half => false,
+        };
+        let (pitch, planes) = (shape.1 as u32, format.planes() as u32);
+        let operand = Operand { data: values.data, pitch, planes, scale: 1.0, ..Operand::zeroed() };
+        fits.then_some(Planes { operand, shape, data: None, exponents: None })
     }
 }
 
@@ -175,12 +191,18 @@ fn plan<R: Real>(
         let (x, to) = room(cuda, format, shape, old)?;
         Ok((x, Some(OfInput { to, input: input.into() })))
     };
-    match *input {
+    let stored = match *input {
         Input::Field {
             field: Field { z, noise: None, norm: None },
             activation: Activation::Identity,
             dropout: None,
-        } if format == Format::Single => Ok((Planes::in_place(address(z), shape), None)),
+        } => Planes::in_place(Values::of(z.buf, z.span), format, shape),
+        _ => None,
+    };
+    if let Some(stored) = stored {
+        return Ok((stored, None));
+    }
+    match *input {
         // A byte is exact in 16 bits of either kind: one plane is enough, and the scale is left to the product.
         Input::Pixels { pixels, rows, scale, shift } if format != Format::Single && shift == R::zero() => {
             let format = if format == Format::HalfPair { Format::Half } else { format };
@@ -220,9 +242,13 @@ pub(super) fn of_delta<R: Real>(
     let from = DeltaSource::new(delta, grads);
     let sums = sums.map_or(0, Buffer::address);
     let shape = (rows, columns);
-    let (planes, to) = match (format, &delta.norm) {
-        (Format::Single, None) => (Planes::in_place(delta.grad.address(), shape), Target::nothing(shape)),
-        _ => room(cuda, (format, format.scaled()), shape, None)?,
+    let stored = match delta.norm {
+        None => Planes::in_place(Values::all(delta.grad), format, shape),
+        Some(_) => None,
+    };
+    let (planes, to) = match stored {
+        Some(planes) => (planes, Target::nothing(shape)),
+        None => room(cuda, (format, format.scaled()), shape, None)?,
     };
     let to = Target { sums, ..to };
     if to.data != 0 || to.sums != 0 {

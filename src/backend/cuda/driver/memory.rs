@@ -81,10 +81,11 @@ impl Device {
 
     /// Gives idle memory back to the driver.
     pub(super) fn trim(&self) -> Result<()> {
+        // First: what others give back from here on may still be in use.
+        let idle = Vec::from_iter(self.state().pool.drain());
         self.wait()?;
-        let mut state = self.state();
-        for address in state.pool.drain() {
-            // SAFETY: the address came from `malloc_sync`, nothing owns it, and the stream is empty.
+        for address in idle {
+            // SAFETY: the address came from `malloc_sync`, nothing owns it, and the stream has passed its last use.
             unsafe { result::free_sync(address) }.map_err(|e| failed("free memory", e))?;
         }
         Ok(())

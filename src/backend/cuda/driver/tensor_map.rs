@@ -1,6 +1,6 @@
 //! Tensor maps: how the copies of `kernels/hopper.cuh` find a tile of a matrix in memory.
 
-use super::failed;
+use super::{Device, failed};
 use crate::Result;
 use bytemuck::{Pod, Zeroable};
 use cudarc::driver::sys;
@@ -26,12 +26,13 @@ pub struct Stack {
 /// Columns of a box: 128 bytes, which the swizzle asks for.
 const BOX_COLUMNS: u32 = 64;
 
-impl TensorMap {
-    /// Of `stack`, in boxes of `box_rows` rows through all planes. What lies outside reads as zero.
+impl Device {
+    /// How to copy boxes of `box_rows` rows through all planes of `stack`. What lies outside reads as zero.
     ///
     /// # Errors
     /// [`crate::Error::Device`] if the driver refuses it, as where something is not aligned to 16 bytes.
-    pub fn new(stack: &Stack, box_rows: u32) -> Result<TensorMap> {
+    pub fn tensor_map(&self, stack: &Stack, box_rows: u32) -> Result<TensorMap> {
+        self.bind()?;
         const BYTES: u64 = 2;
         let sizes = [stack.columns, stack.rows, stack.planes].map(u64::from);
         let strides = [u64::from(stack.pitch) * BYTES, stack.plane_stride * BYTES];

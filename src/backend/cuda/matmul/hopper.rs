@@ -27,10 +27,12 @@ struct HopperMatmul {
 
 pub(super) fn launch(cuda: &Cuda, product: Product, m: Matmul) -> Result<()> {
     let (a, b) = match product {
-        Product::Forward | Product::Layer => (k_major(&m.a, m.m, m.k)?, k_major(&m.b, m.n, m.k)?),
-        Product::Below => (k_major(&m.a, m.m, m.k)?, mn_major(&m.b, m.n, m.k)?),
-        Product::Weight => (mn_major(&m.a, m.m, m.k)?, mn_major(&m.b, m.n, m.k)?),
+        Product::Forward | Product::Layer => (k_major(&m.a, m.m, m.k), k_major(&m.b, m.n, m.k)),
+        Product::Below => (k_major(&m.a, m.m, m.k), mn_major(&m.b, m.n, m.k)),
+        Product::Weight => (mn_major(&m.a, m.m, m.k), mn_major(&m.b, m.n, m.k)),
     };
+    let map = |(stack, box_rows): (Stack, u32)| cuda.device.tensor_map(&stack, box_rows);
+    let (a, b) = (map(a)?, map(b)?);
     let entry = tensor_core_entry!("hopper", product, cuda.precision, (m.a.planes, m.b.planes));
     let blocks = m.tiles().min(cuda.device.processors);
     let grid = Grid { blocks: [blocks, 1, 1], threads: 384, shared: SHARED };
@@ -40,14 +42,14 @@ pub(super) fn launch(cuda: &Cuda, product: Product, m: Matmul) -> Result<()> {
     unsafe { cuda.launch(Kernel::new(FILE, entry).with_shared(SHARED), grid, &args) }
 }
 
-/// Rows of the result's rows or columns, k along them.
-fn k_major(operand: &Operand, lines: u32, k: u32) -> Result<TensorMap> {
-    TensorMap::new(&stack(operand, lines, k), TILE as u32)
+/// Rows of the result's rows or columns, k along them; and rows of a box.
+fn k_major(operand: &Operand, lines: u32, k: u32) -> (Stack, u32) {
+    (stack(operand, lines, k), TILE as u32)
 }
 
-/// A row for each k.
-fn mn_major(operand: &Operand, lines: u32, k: u32) -> Result<TensorMap> {
-    TensorMap::new(&stack(operand, k, lines), DEPTH)
+/// A row for each k; and rows of a box.
+fn mn_major(operand: &Operand, lines: u32, k: u32) -> (Stack, u32) {
+    (stack(operand, k, lines), DEPTH)
 }
 
 fn stack(operand: &Operand, rows: u32, columns: u32) -> Stack {
