@@ -79,6 +79,7 @@ mod reference_analyses;
 mod report;
 mod rpd;
 mod snapshot;
+mod sparse_pixels;
 mod tidy;
 mod torch_start;
 mod trajectory;

@@ -2,9 +2,10 @@
 
 use super::cut::rows_per_task;
 use super::load::{in_place, load};
-use super::matmul::{Existing, Matrix, Packed};
+use super::matmul::{Existing, Matrix, Packed, depth_step};
 use super::scratch::Scratch;
 use super::simd::simd;
+use super::sparse::SparsePixels;
 use super::*;
 use rayon::prelude::*;
 
@@ -20,15 +21,19 @@ pub(super) fn linear<R: Real>(
     let Linear { rows, inputs, outputs } = desc;
     let weight = Packed::new(Matrix::new(weight.slice(), outputs, inputs).transposed());
     let stored = in_place(input);
+    let sparse = SparsePixels::of(input, rows, inputs, outputs).filter(|_| weight.is_finite());
     let bias = bias.map(Part::slice);
     let per_task = rows_per_task(rows);
 
     let product = |task: usize, z: &mut [R]| {
         let first = task * per_task;
         let rows = z.len() / outputs;
-        match stored {
-            Some(x) => multiply(&x[first * inputs..][..rows * inputs], rows, &weight, z),
-            None => {
+        match (stored, &sparse) {
+            (Some(x), _) => multiply(&x[first * inputs..][..rows * inputs], rows, &weight, z),
+            (None, Some(x)) => {
+                x.list(first..first + rows, rows, depth_step(inputs)).product(&weight, z, outputs);
+            }
+            (None, None) => {
                 let mut x = Scratch::new(rows * inputs);
                 load(input, first..first + rows, inputs, &mut x);
                 multiply(&x, rows, &weight, z);

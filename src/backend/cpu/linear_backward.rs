@@ -7,6 +7,7 @@ use super::load::{affine, drop_out, in_place, load, pixel_columns, standardised}
 use super::matmul::{Existing, Matrix, Packed, join_tiles};
 use super::scratch::Scratch;
 use super::simd::simd;
+use super::sparse::{BLOCK, PixelGradient, SparsePixels};
 use super::*;
 use rayon::prelude::*;
 
@@ -36,6 +37,8 @@ pub(super) fn linear_backward<R: Real>(
     let held = group.min(rows);
     let mut dz_held = Scratch::new(if through.is_some() { held * outputs } else { 0 });
     let pixels = pixel_columns(input, inputs);
+    let sparse = SparsePixels::of(input, rows, inputs, outputs);
+    let mut sparse = sparse.map(|pixels| (pixels, PixelGradient::new(inputs, outputs)));
     let forms_x = stored.is_none() && pixels.is_none();
     let mut x_held = Scratch::new(if forms_x { held * inputs } else { 0 });
     let mut partial = Scratch::<f64>::new(GROUP * (outputs + 2 * inputs));
@@ -89,6 +92,11 @@ pub(super) fn linear_backward<R: Real>(
         }
 
         let dz = if through.is_some() { &dz_held[..count * outputs] } else { grad };
+        let existing = if first == 0 { Existing::Overwrite } else { Existing::Add };
+        if let Some((pixels, dw)) = &mut sparse {
+            dw.add(existing, dz, &pixels.list(first..first + count, per_task, BLOCK));
+            continue;
+        }
         let x = match (&pixels, stored) {
             (Some(pixels), _) => {
                 Packed::formed(count, inputs, |column, panel| pixels(first..first + count, column, panel))
@@ -99,15 +107,17 @@ pub(super) fn linear_backward<R: Real>(
             (None, None) => Packed::new(Matrix::new(&x_held[..count * inputs], count, inputs)),
         };
         let dz = Matrix::new(dz, count, outputs).transposed();
-        let existing = if first == 0 { Existing::Overwrite } else { Existing::Add };
         if first == 0 {
             dw = Scratch::new(outputs * x.tiled_width());
         }
         x.product_by_tiles(existing, &mut dw, dz, tiles);
     }
-    join_tiles(&dw, &mut grads[desc.weight.range()], inputs, tiles);
-
     let (bias, rest) = total.split_at(outputs);
+    let grad_weight = &mut grads[desc.weight.range()];
+    match &sparse {
+        Some((_, dw)) => dw.write(grad_weight, bias),
+        None => join_tiles(&dw, grad_weight, inputs, tiles),
+    }
     let (sum, sum_standardised) = rest.split_at(inputs);
     if let Some(at) = desc.bias {
         round_into(bias, &mut grads[at.range()]);

@@ -56,6 +56,11 @@ pub(super) enum Existing {
 /// them here first makes the bits of an element depend on the length of its sum alone.
 const DEPTH: usize = 512;
 
+/// Terms of a sum of `depth` that are summed in one go, but for the last ones.
+pub(super) fn depth_step(depth: usize) -> usize {
+    depth.div_ceil(depth.div_ceil(DEPTH))
+}
+
 /// `out = a b` or `out += a b`, with `out` [a.rows, b.cols] row-major. Serial.
 ///
 /// With two rows or more, the bits of a row do not depend on which other rows are in the call (a single
@@ -112,15 +117,39 @@ impl<R: Real> Packed<R> {
         Packed { panels, depth, cols }
     }
 
+    /// Whether there is no infinity and no NaN.
+    pub(super) fn is_finite(&self) -> bool {
+        simd(
+            #[inline(always)]
+            || self.panels.iter().map(|x| usize::from(!x.is_finite())).sum::<usize>() == 0,
+        )
+    }
+
     /// `out = a b` or `out += a b`, as [`matmul`].
     pub(super) fn product(&self, existing: Existing, out: &mut [R], a: Matrix<'_, R>) {
         assert!(out.len() == a.rows * self.cols, "{} for {} x {}", out.len(), a.rows, self.cols);
-        for (i, panel) in self.panels.chunks(PANEL * self.depth).enumerate() {
-            let width = panel.len() / self.depth;
-            let first = (i * PANEL).min(self.cols - width);
+        for (first, width, panel) in self.panels() {
             let b = Matrix::new(panel, self.depth, width);
             into_columns(existing, &mut out[first..], self.cols, a, b);
         }
+    }
+
+    /// Each panel [depth, width], with its first column and its width.
+    pub(super) fn panels(&self) -> impl Iterator<Item = (usize, usize, &[R])> {
+        self.panels.chunks(PANEL * self.depth).enumerate().map(|(i, panel)| {
+            let width = panel.len() / self.depth;
+            ((i * PANEL).min(self.cols - width), width, panel)
+        })
+    }
+
+    /// The same to write, in parallel.
+    pub(super) fn panels_mut(&mut self) -> impl ParallelIterator<Item = (usize, usize, &mut [R])> {
+        let Packed { panels, depth, cols } = self;
+        let (depth, cols) = (*depth, *cols);
+        panels.par_chunks_mut(PANEL * depth).enumerate().map(move |(i, panel)| {
+            let width = panel.len() / depth;
+            ((i * PANEL).min(cols - width), width, panel)
+        })
     }
 }
 
@@ -220,7 +249,7 @@ fn into_columns<R: Real>(
     let (rows, cols, depth) = (a.rows, b.cols, a.cols);
     assert!(rows > 0 && depth == b.rows && depth > 0, "{rows} x {depth} by {} x {cols}", b.rows);
     assert!(cols <= stride && (rows - 1) * stride + cols <= out.len(), "{rows} x {cols} in {}", out.len());
-    let step = depth.div_ceil(depth.div_ceil(DEPTH));
+    let step = depth_step(depth);
     for start in (0..depth).step_by(step) {
         let len = step.min(depth - start);
         let read = existing == Existing::Add || start > 0;

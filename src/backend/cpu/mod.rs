@@ -23,6 +23,7 @@ mod rank_mass;
 mod real;
 mod scratch;
 mod simd;
+mod sparse;
 mod update;
 
 use super::*;
