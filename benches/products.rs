@@ -34,7 +34,7 @@ pub fn gemm<B: Backend>(bench: &mut Bench<'_, B>) {
     };
     let make = |backend: &B| {
         let a = fields(backend, &uniform(rows * width, OF_GEMM_A, 0.5))?;
-        let b = fields(backend, &uniform(width * width, OF_GEMM_B, 0.5))?;
+        let b = backend.upload(&uniform(width * width, OF_GEMM_B, 0.5))?;
         let mut work = Work { a, b, out: fields(backend, &vec![f32::NAN; rows * width])? };
         product(backend, &mut work)?;
         record(backend, &checks, &work.out)?;
@@ -56,7 +56,7 @@ pub fn gemm_u8<B: Backend>(bench: &mut Bench<'_, B>) {
     };
     let make = |backend: &B| {
         let a = backend.upload(&split(rows).images)?;
-        let b = fields(backend, &uniform(width * PIXELS, OF_GEMM_B, 0.5))?;
+        let b = backend.upload(&uniform(width * PIXELS, OF_GEMM_B, 0.5))?;
         let mut work = Work { a, b, out: fields(backend, &vec![f32::NAN; rows * width])? };
         product(backend, &mut work)?;
         record(backend, &checks, &work.out)?;
@@ -103,7 +103,7 @@ fn forward<B: Backend>(
     backend.linear(desc, input, weight, None, PartMut::new(z, 0, desc.rows * desc.outputs), None, None)
 }
 
-/// Numbers as the precision wants them at rest.
+/// As training keeps z and its gradients; weights are in f32 whatever the precision.
 fn fields<B: Backend>(backend: &B, values: &[f32]) -> Result<B::Buf<f32>> {
     let mut buf = backend.fields(values.len())?;
     backend.write(values, PartMut::new(&mut buf, 0, values.len()))?;

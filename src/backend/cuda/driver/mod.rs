@@ -98,9 +98,7 @@ impl Device {
         let mut overlap = sys::CUlaunchAttribute {
             id: sys::CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
             pad: [0; 4],
-            value: sys::CUlaunchAttributeValue {
-                programmaticStreamSerializationAllowed: function.overlaps().into(),
-            },
+            value: sys::CUlaunchAttributeValue { programmaticStreamSerializationAllowed: 1 },
         };
         let config = sys::CUlaunchConfig {
             gridDimX: x,
@@ -112,7 +110,7 @@ impl Device {
             sharedMemBytes: grid.shared,
             hStream: self.stream,
             attrs: &mut overlap,
-            numAttrs: 1,
+            numAttrs: function.overlaps().into(),
         };
         // SAFETY: the driver copies the parameter before it returns; the rest is the caller's promise.
         unsafe { sys::cuLaunchKernelEx(&config, function.handle(), params.as_mut_ptr(), null_mut()) }
