@@ -39,7 +39,7 @@ BF16_EAGER = peer("torch_bf16_eager", "eager+fused", matmul="bf16")
 SORT = peer("torch_sort", called="torch_sort")
 CUB = dict(name="cub", called="cub")
 PLAIN = peer("torch_eager")
-IN_TURN = dict(name="in_turn", called="in_turn")
+IN_TURN = dict(name="in_turn")
 """Ours once more, but that no kernel begins before the last one is done."""
 
 

@@ -7,7 +7,7 @@ use super::load::{affine, drop_out, in_place, load, pixel_columns, standardised}
 use super::matmul::{Existing, Matrix, Packed, join_tiles};
 use super::scratch::Scratch;
 use super::simd::simd;
-use super::sparse::{BLOCK, PixelGradient, SparsePixels};
+use super::sparse::{BLOCK, PixelGradient, SparsePixels, is_short_sum};
 use super::*;
 use rayon::prelude::*;
 
@@ -37,7 +37,8 @@ pub(super) fn linear_backward<R: Real>(
     let held = group.min(rows);
     let mut dz_held = Scratch::new(if through.is_some() { held * outputs } else { 0 });
     let pixels = pixel_columns(input, inputs);
-    let sparse = SparsePixels::of(input, rows, inputs, outputs);
+    // The same bits whatever is left for the last group.
+    let sparse = SparsePixels::of(input, rows, inputs, outputs).filter(|_| !is_short_sum(rows % group));
     let mut sparse = sparse.map(|pixels| (pixels, PixelGradient::new(inputs, outputs)));
     let forms_x = stored.is_none() && pixels.is_none();
     let mut x_held = Scratch::new(if forms_x { held * inputs } else { 0 });

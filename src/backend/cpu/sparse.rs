@@ -17,6 +17,11 @@ const SPARSITY: usize = 3;
 /// Rows that are looked at to find out.
 const LOOKED_AT: usize = 64;
 
+/// Whether the `gemm` crate sums so many terms in a way of its own, which is not that of longer sums.
+pub(super) fn is_short_sum(terms: usize) -> bool {
+    matches!(terms, 1 | 2)
+}
+
 /// Pixels that are worth it.
 pub(super) struct SparsePixels<'a, R> {
     pixels: &'a [u8],
@@ -30,10 +35,10 @@ impl<'a, R: Real> SparsePixels<'a, R> {
     /// `input` [rows, columns], if it is that, for products with a matrix that has one side of `outputs`.
     pub(super) fn of(input: &Input<'a, Cpu, R>, rows: usize, columns: usize, outputs: usize) -> Option<Self> {
         let Input::Pixels { pixels, rows: which, scale, shift } = *input else { return None };
-        // Else there would be other bits: the crate has another way for sums of one or two terms.
+        // Else there would be other bits.
         let fused = !matches!(pulp::Arch::new(), pulp::Arch::Scalar);
-        let long = rows.min(columns) >= 3;
-        if !fused || !long || outputs < LEAST_OUTPUTS || shift != R::zero() || !scale.is_finite() {
+        let short = is_short_sum(rows) || is_short_sum(columns);
+        if !fused || short || outputs < LEAST_OUTPUTS || shift != R::zero() || !scale.is_finite() {
             return None;
         }
         let numbers = std::array::from_fn(|byte| scale * <R as From<u8>>::from(byte as u8));
