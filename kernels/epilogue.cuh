@@ -7,77 +7,101 @@ struct WholeBlock {
     static __device__ __forceinline__ void sync() { __syncthreads(); }
 };
 
-// The columns' sums of term(element, column) over the warp's rows that exist, to partial.
-template <int M16, int N8, class Term>
-__device__ __forceinline__ void sum_columns(const float (&z)[64], const Matmul& a, float* partial,
-                                            const Place<M16, N8>& at, const Term& term) {
-    float v[2 * N8];
-#pragma unroll
-    for (int c = 0; c < 2 * N8; ++c) {
-        v[c] = 0.0f;
-#pragma unroll
-        for (int i = 0; i < 2 * M16; ++i)
-            if (at.row + 8 * i < a.m) v[c] += term(z[((i / 2) * N8 + c / 2) * 4 + i % 2 * 2 + c % 2], c / 2 * 8 + c % 2);
-    }
-    warp_columns<M16, N8>(v, partial, at);
-}
-
-// Mean of each column of the tile and the sum of squared deviations from it. Deviations are taken from the mean rounded
-// to f32; what they add up to tells what that has lost.
+// Mean of each column of the tile and the sum of squared deviations from it, over the rows that exist. A warp counts from
+// its first row on: however far from zero a column is, its moments have the precision that they have near zero.
 template <int M16, int N8, class Barrier>
-__device__ __forceinline__ void tile_moments(const float (&z)[64], const Matmul& a, float* shared,
+__device__ __forceinline__ void tile_moments(float (&z)[64], const Matmul& a, float* shared,
                                              const Place<M16, N8>& at) {
-    float *partial = shared, *partial_squares = partial + Place<M16, N8>::BELOW_EACH_OTHER * TILE;
-    float* means = partial_squares + Place<M16, N8>::BELOW_EACH_OTHER * TILE;
-    const double rows = min(TILE, a.m - at.m0);
-
-    sum_columns<M16, N8>(z, a, partial, at, [](float z, unsigned) { return z; });
-    Barrier::sync();
-    if (at.thread < TILE) means[at.thread] = float(join_warps<M16>(partial, at.thread) / rows);
-    Barrier::sync();
-    const float* mean = means + at.first_column + at.thread % 4 * 2;
-    sum_columns<M16, N8>(z, a, partial, at, [=](float z, unsigned column) { return z - mean[column]; });
-    sum_columns<M16, N8>(z, a, partial_squares, at, [=](float z, unsigned column) {
-        const float off = z - mean[column];
-        return off * off;
-    });
+    constexpr unsigned WARPS = Place<M16, N8>::BELOW_EACH_OTHER, ROWS = 16 * M16;   // below each other, and of each
+    float *origins = shared, *means = origins + WARPS * TILE, *squares = means + WARPS * TILE;
+    const unsigned lane = at.thread % WARP;
+    float* origin = origins + at.warp_row * TILE + at.first_column + lane % 4 * 2;
+#pragma unroll
+    for (int j = 0; j < N8; ++j)
+        if (lane < 4)
+            *reinterpret_cast<float2*>(origin + 8 * j) = make_float2(element<N8>(z, 0, j, 0), element<N8>(z, 0, j, 1));
+    __syncwarp();
+#pragma unroll
+    for (int j = 0; j < N8; ++j) {
+        const float2 pair = *reinterpret_cast<const float2*>(origin + 8 * j);
+#pragma unroll
+        for (int i = 0; i < 2 * M16; ++i) {
+            element<N8>(z, i, j, 0) -= pair.x;
+            element<N8>(z, i, j, 1) -= pair.y;
+        }
+    }
+    const unsigned exist = at.row < a.m ? min(unsigned(2 * M16), (a.m - at.row + 7) / 8) : 0;
+    ColumnMoments<2 * N8> of(exist, 2 * M16, [&](int i, int c) { return element<N8>(z, i, c / 2, c % 2); });
+    of.template fold_rows<N8>(4);
+    of.template fold_rows<N8 / 2>(8);
+    of.template fold_rows<N8 / 4>(16);
+    const unsigned first = (lane >> 2 & 1) * N8 + (lane >> 3 & 1) * (N8 / 2) + (lane >> 4) * (N8 / 4);
+    const unsigned to = at.warp_row * TILE + at.first_column + lane % 4 * 2;
+#pragma unroll
+    for (unsigned i = 0; i < N8 / 4; ++i) {
+        means[to + (first + i) / 2 * 8 + (first + i) % 2] = of.mean[i];
+        squares[to + (first + i) / 2 * 8 + (first + i) % 2] = of.squares[i];
+    }
     Barrier::sync();
     if (at.thread < TILE && at.n0 + at.thread < a.n) {
-        const size_t to = size_t(at.m0 / TILE) * a.n + at.n0 + at.thread;
-        const double lost = join_warps<M16>(partial, at.thread) / rows;
-        a.first[to] = means[at.thread] + lost;
-        a.second[to] = join_warps<M16>(partial_squares, at.thread) - rows * lost * lost;
+        const unsigned rows = min(TILE, a.m - at.m0);
+        const auto rows_of = [&](unsigned warp) { return double(min(ROWS, rows - min(rows, warp * ROWS))); };
+        const auto mean_of = [&](unsigned warp) {
+            return double(origins[warp * TILE + at.thread]) + means[warp * TILE + at.thread];
+        };
+        double mean = 0.0, total = 0.0;
+#pragma unroll
+        for (unsigned warp = 0; warp < WARPS; ++warp) mean += rows_of(warp) * mean_of(warp);
+        mean /= double(rows);
+#pragma unroll
+        for (unsigned warp = 0; warp < WARPS; ++warp) {
+            const double off = mean_of(warp) - mean;
+            total += squares[warp * TILE + at.thread] + rows_of(warp) * off * off;
+        }
+        const size_t part = size_t(at.m0 / TILE) * a.n + at.n0 + at.thread;
+        a.first[part] = mean;
+        a.second[part] = total;
     }
-    Barrier::sync();   // the next tile's sums must not come before these are read
+    Barrier::sync();   // the next tile's must not come before these are read
+}
+
+// z = scale sum + bias of the tile, in place of the sums and in out.
+template <Pairs PAIRS, bool NARROW, int M16, int N8>
+__device__ __forceinline__ void write_fields(float (&sum)[64], const Matmul& a, const Place<M16, N8>& at) {
+    constexpr bool WHOLE = PAIRS != Pairs::EACH;
+    const float scale = scale_of(a);
+    const float* bias = a.bias + at.column;
+    const size_t first = size_t(at.row) * a.ldo + at.column;
+    const bool aligned = pairs_aligned(a.out.data, a.ldo);
+    each_column<WHOLE, M16, N8>(sum, [&](int j, unsigned number) {
+        const unsigned column = at.column + 8 * number;
+        const float bias0 = a.bias && (WHOLE || column < a.n) ? bias[8 * number] : 0.0f;
+        const float bias1 = a.bias && (WHOLE || column + 1 < a.n) ? bias[8 * number + 1] : 0.0f;
+#pragma unroll
+        for (int i = 0; i < 2 * M16; ++i) {
+            float &x = element<N8>(sum, i, j, 0), &y = element<N8>(sum, i, j, 1);
+            x = scale * x + bias0;
+            y = scale * y + bias1;
+            if (WHOLE || at.row + 8 * i < a.m)
+                store_pair<PAIRS, NARROW>(a.out, first + size_t(8 * i) * a.ldo + 8 * number, column, a.n, aligned, x, y);
+        }
+    });
 }
 
 // out = scale sum + bias, and the moments of its columns.
-template <bool NARROW, int M16, int N8, class Barrier>
+template <bool NARROW, unsigned AHEAD, int M16, int N8, class Barrier>
 __device__ __forceinline__ void finish_forward(float (&sum)[64], const Matmul& a, float* shared,
                                                const Place<M16, N8>& at) {
-    const float scale = scale_of(a);
-    const bool aligned = pairs_aligned(a);
-#pragma unroll
-    for (int j = 0; j < N8; ++j) {
-        const unsigned column = at.column + 8 * j;
-        const float bias0 = a.bias && column < a.n ? a.bias[column] : 0.0f;
-        const float bias1 = a.bias && column + 1 < a.n ? a.bias[column + 1] : 0.0f;
-#pragma unroll
-        for (int i = 0; i < 2 * M16; ++i) {
-            float& x = sum[((i / 2) * N8 + j) * 4 + i % 2 * 2];
-            float& y = sum[((i / 2) * N8 + j) * 4 + i % 2 * 2 + 1];
-            x = scale * x + bias0;
-            y = scale * y + bias1;
-            const unsigned row = at.row + 8 * i;
-            if (row < a.m) store_pair<NARROW>(a, row, column, aligned, x, y);
-        }
-    }
+    const Pairs pairs = pairs_of<NARROW>(a, at.m0, at.n0);
+    if (AHEAD > 0 && pairs == Pairs::F32) write_fields<Pairs::F32, NARROW>(sum, a, at);
+    else if (NARROW && pairs == Pairs::BF16) write_fields<Pairs::BF16, NARROW>(sum, a, at);
+    else write_fields<Pairs::EACH, NARROW>(sum, a, at);
     if (a.first) tile_moments<M16, N8, Barrier>(sum, a, shared, at);
 }
 
 // x = f(norm(scale sum + bias)) of column of fragments number `column`, which is in registers `j`, in their place; what is
-// no element becomes 0. Returns the largest magnitude.
-template <bool PIECEWISE, int M16, int N8>
+// no element becomes 0. Returns the largest of finite_order(). If WHOLE, f is piecewise linear.
+template <bool WHOLE, int M16, int N8>
 __device__ __forceinline__ unsigned layer_column(float (&sum)[64], int j, unsigned column, const Matmul& a,
                                                  const float* shared, const Place<M16, N8>& at) {
     const float scale = scale_of(a);
@@ -86,19 +110,52 @@ __device__ __forceinline__ unsigned layer_column(float (&sum)[64], int j, unsign
     unsigned most = 0;
 #pragma unroll
     for (int c = 0; c < 2; ++c) {
-        const unsigned n = at.column + 8 * column + c;
         const ColumnNorm norm = norms.of(c);
         const float bias = c == 0 ? biases.x : biases.y;
 #pragma unroll
         for (int i = 0; i < 2 * M16; ++i) {
             float& x = element<N8>(sum, i, j, c);
             const float h = norm.affine(norm.standard(scale * x + bias));
-            x = PIECEWISE ? activate_piecewise(a.input.activation, h) : activate(a.input.activation, h);
-            if (at.row + 8 * i >= a.m || n >= a.n) x = 0.0f;
-            most = max(most, finite_magnitude(x));
+            x = WHOLE ? activate_piecewise(a.input.activation, h) : activate(a.input.activation, h);
+            if (!WHOLE && (at.row + 8 * i >= a.m || at.column + 8 * column + c >= a.n)) x = 0.0f;
+            most = max(most, finite_order(x));
         }
     }
     return most;
+}
+
+// All of them; largest[h] becomes that of half h of the tile's columns.
+template <bool WHOLE, int M16, int N8>
+__device__ __forceinline__ void layer_columns(float (&sum)[64], unsigned (&largest)[2], const Matmul& a,
+                                              const float* shared, const Place<M16, N8>& at) {
+    each_column<WHOLE, M16, N8>(sum, [&](int j, unsigned column) {
+        const unsigned most = layer_column<WHOLE, M16, N8>(sum, j, column, a, shared, at);
+        if (at.first_column + 8 * column < BLOCK_COLUMNS) largest[0] = max(largest[0], most);
+        else largest[1] = max(largest[1], most);
+    });
+}
+
+// x to out, in planes; those of a half of the columns times to_range of it.
+template <bool WHOLE, Number NUMBER, unsigned PLANES, int M16, int N8>
+__device__ __forceinline__ void write_layer(float (&x)[64], const float (&to_range)[2], const Matmul& a,
+                                            const Place<M16, N8>& at) {
+    unsigned* out = static_cast<unsigned*>(a.out.data) + (size_t(at.row) * a.ldo + at.column) / 2;
+    each_column<WHOLE, M16, N8>(x, [&](int j, unsigned column) {
+        const float factor = at.first_column + 8 * column < BLOCK_COLUMNS ? to_range[0] : to_range[1];
+#pragma unroll
+        for (int i = 0; i < 2 * M16; ++i) {
+            if (!WHOLE && (at.row + 8 * i >= a.m || at.column + 8 * column >= a.ldo)) continue;
+            const float first = element<N8>(x, i, j, 0), second = element<N8>(x, i, j, 1);
+            unsigned* to = out + size_t(4 * i) * a.ldo + 4 * column;
+            if constexpr (NUMBER == Number::BF16) {
+                *to = pack_bfloat(first, second);
+            } else {
+                const HalfPairs pair(first * factor, second * factor);
+                *to = pair.high;
+                if constexpr (PLANES == 2) to[a.plane_stride / 2] = pair.low;
+            }
+        }
+    });
 }
 
 // out = x = f(norm(scale sum + bias)) as operand: what operands_of_inputs (planes.cu) makes of z, bit for bit. A tile is
@@ -108,26 +165,10 @@ __device__ __forceinline__ void finish_layer(float (&sum)[64], const Matmul& a, 
                                              const Place<M16, N8>& at) {
     put_columns(a, shared, at);
     Barrier::sync();
+    const bool whole = is_whole(a, at.m0, at.n0);
     unsigned largest[2] = {0, 0};
-    const auto account = [&](unsigned column, unsigned most) {
-        if (at.first_column + 8 * column < BLOCK_COLUMNS) largest[0] = max(largest[0], most);
-        else largest[1] = max(largest[1], most);
-    };
-    if (is_piecewise_linear(a.input.activation)) {
-#pragma unroll
-        for (int j = 0; j < N8; ++j) account(j, layer_column<true, M16, N8>(sum, j, j, a, shared, at));
-    } else {
-#pragma unroll 1
-        for (unsigned j = 0; j < N8; ++j) {
-            account(j, layer_column<false, M16, N8>(sum, 0, j, a, shared, at));
-            float x[4 * M16];
-#pragma unroll
-            for (int i = 0; i < 4 * M16; ++i) x[i] = element<N8>(sum, i / 2, 0, i % 2);
-            move_up<M16, N8>(sum);
-#pragma unroll
-            for (int i = 0; i < 4 * M16; ++i) element<N8>(sum, i / 2, N8 - 1, i % 2) = x[i];
-        }
-    }
+    if (whole && is_piecewise_linear(a.input.activation)) layer_columns<true>(sum, largest, a, shared, at);
+    else layer_columns<false>(sum, largest, a, shared, at);
     float to_range[2] = {1.0f, 1.0f};
     if constexpr (NUMBER == Number::FP16) {
         unsigned* of_warp = reinterpret_cast<unsigned*>(shared + OF_COLUMN * TILE);   // [8][2]
@@ -148,25 +189,8 @@ __device__ __forceinline__ void finish_layer(float (&sum)[64], const Matmul& a, 
             if (at.thread == 0 && at.n0 + half * BLOCK_COLUMNS < a.n) exponents[half] = exponent;
         }
     }
-    unsigned* out = static_cast<unsigned*>(a.out.data) + (size_t(at.row) * a.ldo + at.column) / 2;
-#pragma unroll
-    for (int j = 0; j < N8; ++j) {
-        if (at.column + 8 * j >= a.ldo) continue;
-        const float factor = at.first_column + 8 * j < BLOCK_COLUMNS ? to_range[0] : to_range[1];
-#pragma unroll
-        for (int i = 0; i < 2 * M16; ++i) {
-            if (at.row + 8 * i >= a.m) continue;
-            const float x = element<N8>(sum, i, j, 0), y = element<N8>(sum, i, j, 1);
-            unsigned* to = out + size_t(4 * i) * a.ldo + 4 * j;
-            if constexpr (NUMBER == Number::BF16) {
-                *to = pack(to_bfloat(x), to_bfloat(y));
-            } else {
-                const HalfPair first(x * factor), second(y * factor);
-                *to = pack(first.high, second.high);
-                if constexpr (PLANES == 2) to[a.plane_stride / 2] = pack(first.low, second.low);
-            }
-        }
-    }
+    if (whole) write_layer<true, NUMBER, PLANES>(sum, to_range, a, at);
+    else write_layer<false, NUMBER, PLANES>(sum, to_range, a, at);
     Barrier::sync();   // the next tile's largest must not come before these are read
 }
 
@@ -176,10 +200,11 @@ struct FieldBelow {
     float z[COLUMNS][2 * M16][2] = {};
 
     // From column of fragments number `first` on; zero beyond the matrix.
-    template <bool NARROW, int N8>
+    template <Pairs PAIRS, bool NARROW, int N8>
     __device__ __forceinline__ void read(const Matmul& a, const Place<M16, N8>& at, unsigned first) {
-        const Values from{a.input.field.z.data, NARROW ? a.input.field.z.narrow : 0};
-        const bool aligned = a.n % 2 == 0 && reinterpret_cast<uintptr_t>(from.data) % sizeof(float2) == 0;
+        const Values& from = a.input.field.z;
+        const size_t here = size_t(at.row) * a.n + at.column;
+        const bool aligned = pairs_aligned(from.data, a.n);
 #pragma unroll
         for (int j = 0; j < COLUMNS; ++j)
 #pragma unroll
@@ -188,7 +213,8 @@ struct FieldBelow {
                 float& x = z[j][i][0];
                 float& y = z[j][i][1];
                 x = y = 0.0f;
-                if (row < a.m && from.data) read_pair(from, size_t(row) * a.n + column, column, a.n, aligned, x, y);
+                if (PAIRS != Pairs::EACH || (row < a.m && from.data))
+                    read_pair<PAIRS, NARROW>(from, here + size_t(8 * i) * a.n + 8 * (first + j), column, a.n, aligned, x, y);
             }
     }
     // One column of fragments further.
@@ -202,12 +228,14 @@ struct FieldBelow {
 
 // g = scale sum f'(h) dropout of column of fragments number `column`, which is in registers `j`, to out; and its sums, and
 // those of g x-hat, over the warp's rows to shared memory, [2][warp_row][column] behind what belongs to columns. z is that
-// of these elements.
-template <bool PIECEWISE, bool NARROW, int M16, int N8>
+// of these elements. If PAIRS promises a whole tile, f is piecewise linear, and there is neither noise nor dropout.
+template <Pairs PAIRS, bool NARROW, int M16, int N8>
 __device__ __forceinline__ void below_column(float (&sum)[64], int j, unsigned column, const float (&z)[2 * M16][2],
                                              const Matmul& a, float* shared, const Place<M16, N8>& at) {
+    constexpr bool WHOLE = PAIRS != Pairs::EACH;
     const float scale = scale_of(a);
-    const bool aligned = pairs_aligned(a);
+    const bool aligned = pairs_aligned(a.out.data, a.ldo);
+    const size_t first = size_t(at.row) * a.ldo + at.column;
     const unsigned n = at.column + 8 * column;
     const PairNorm norms(shared, at, column);
     float v[4] = {0.0f, 0.0f, 0.0f, 0.0f};   // [g, g x-hat][column]
@@ -218,10 +246,10 @@ __device__ __forceinline__ void below_column(float (&sum)[64], int j, unsigned c
         for (int i = 0; i < 2 * M16; ++i) {
             const unsigned row = at.row + 8 * i;
             float& g = element<N8>(sum, i, j, c);
-            if (row >= a.m || n + c >= a.n) continue;
+            if (!WHOLE && (row >= a.m || n + c >= a.n)) continue;
             float standard;
             g = scale * g;
-            if constexpr (PIECEWISE) {
+            if constexpr (WHOLE) {
                 standard = norm.standard(z[i][c]);
                 g = g * slope_piecewise(a.input.activation, norm.affine(standard));
             } else {
@@ -233,8 +261,9 @@ __device__ __forceinline__ void below_column(float (&sum)[64], int j, unsigned c
     }
 #pragma unroll
     for (int i = 0; i < 2 * M16; ++i)
-        if (at.row + 8 * i < a.m)
-            store_pair<NARROW>(a, at.row + 8 * i, n, aligned, element<N8>(sum, i, j, 0), element<N8>(sum, i, j, 1));
+        if (WHOLE || at.row + 8 * i < a.m)
+            store_pair<PAIRS, NARROW>(a.out, first + size_t(8 * i) * a.ldo + 8 * column, n, a.n, aligned,
+                                      element<N8>(sum, i, j, 0), element<N8>(sum, i, j, 1));
     if (!a.first) return;
     fold<2>(v, 4);
     fold<1>(v, 8);
@@ -244,41 +273,39 @@ __device__ __forceinline__ void below_column(float (&sum)[64], int j, unsigned c
     if (lane < 16) to[at.warp_row * TILE + at.first_column + 8 * column + lane % 4 * 2 + (lane >> 3 & 1)] = v[0];
 }
 
-// out = g = scale sum f'(h) dropout of the layer below, and the sums of g and g x-hat over the tile's rows. z is asked
-// for AHEAD columns of fragments before it is needed: memory takes as long as these.
+// All columns of fragments. z is asked for AHEAD of them before it is needed: memory takes as long as these.
+template <Pairs PAIRS, bool NARROW, unsigned AHEAD, int M16, int N8, class Barrier>
+__device__ __forceinline__ void below_columns(float (&sum)[64], const Matmul& a, float* shared,
+                                              const Place<M16, N8>& at) {
+    FieldBelow<M16, AHEAD == 0 ? 1 : AHEAD> field, next;
+    if constexpr (AHEAD > 0) next.template read<PAIRS, NARROW>(a, at, 0);
+    put_columns(a, shared, at);
+    Barrier::sync();
+    each_column<PAIRS != Pairs::EACH, M16, N8>(sum, [&](int j, unsigned column) {
+        if constexpr (AHEAD == 0) {
+            field.template read<PAIRS, NARROW>(a, at, column);
+        } else if (column % AHEAD == 0) {
+            field = next;
+            if (column + AHEAD < N8) next.template read<PAIRS, NARROW>(a, at, column + AHEAD);
+        }
+        below_column<PAIRS, NARROW, M16, N8>(sum, j, column, field.z[0], a, shared, at);
+        field.advance();
+    });
+}
+
+// out = g = scale sum f'(h) dropout of the layer below, and the sums of g and g x-hat over the tile's rows.
 template <bool NARROW, unsigned AHEAD, int M16, int N8, class Barrier>
 __device__ __forceinline__ void finish_below(float (&sum)[64], const Matmul& a, float* shared,
                                              const Place<M16, N8>& at) {
-    FieldBelow<M16, AHEAD == 0 ? 1 : AHEAD> field, next;
-    if constexpr (AHEAD > 0) next.template read<NARROW>(a, at, 0);
-    put_columns(a, shared, at);
-    Barrier::sync();
     const Input& input = a.input;
-    const bool plain = !input.pixels && !input.field.xi && input.dropout.scale == 0.0f;
-    const auto advance = [&](unsigned j) {
-        if constexpr (AHEAD == 0) {
-            field.template read<NARROW>(a, at, j);
-        } else if (j % AHEAD == 0) {
-            field = next;
-            if (j + AHEAD < N8) next.template read<NARROW>(a, at, j + AHEAD);
-        }
-    };
-    if (AHEAD > 0 && plain && is_piecewise_linear(input.activation)) {
-#pragma unroll
-        for (int j = 0; j < N8; ++j) {
-            advance(j);
-            below_column<true, NARROW, M16, N8>(sum, j, j, field.z[0], a, shared, at);
-            field.advance();
-        }
-    } else {
-#pragma unroll 1
-        for (unsigned j = 0; j < N8; ++j) {
-            advance(j);
-            below_column<false, NARROW, M16, N8>(sum, 0, j, field.z[0], a, shared, at);
-            field.advance();
-            move_up<M16, N8>(sum);
-        }
-    }
+    const Values& z = input.field.z;
+    const bool simple = z.data && pairs_aligned(z.data, a.n) && !input.field.xi && input.dropout.scale == 0.0f &&
+                        is_piecewise_linear(input.activation) && (!NARROW || z.narrow == a.out.narrow);
+    const Pairs pairs = AHEAD > 0 && simple ? pairs_of<NARROW>(a, at.m0, at.n0) : Pairs::EACH;
+    if (AHEAD > 0 && pairs == Pairs::F32) below_columns<Pairs::F32, NARROW, AHEAD, M16, N8, Barrier>(sum, a, shared, at);
+    else if (AHEAD > 0 && NARROW && pairs == Pairs::BF16)
+        below_columns<Pairs::BF16, NARROW, AHEAD, M16, N8, Barrier>(sum, a, shared, at);
+    else below_columns<Pairs::EACH, NARROW, AHEAD, M16, N8, Barrier>(sum, a, shared, at);
     Barrier::sync();
     if (a.first && at.thread < TILE && at.n0 + at.thread < a.n) {
         const size_t to = size_t(at.m0 / TILE) * a.n + at.n0 + at.thread;
@@ -290,27 +317,33 @@ __device__ __forceinline__ void finish_below(float (&sum)[64], const Matmul& a, 
 }
 
 // out[split] = scale sum.
-template <int M16, int N8>
-__device__ __forceinline__ void finish_weight(const float (&sum)[64], const Matmul& a, unsigned split,
-                                              const Place<M16, N8>& at) {
+template <Pairs PAIRS, int M16, int N8>
+__device__ __forceinline__ void write_split(float (&sum)[64], const Matmul& a, unsigned split,
+                                            const Place<M16, N8>& at) {
+    constexpr bool WHOLE = PAIRS != Pairs::EACH;
     const float scale = scale_of(a);
-    const bool aligned = pairs_aligned(a);
+    const size_t first = (size_t(split) * a.m + at.row) * a.ldo + at.column;
+    const bool aligned = pairs_aligned(a.out.data, a.ldo);
+    each_column<WHOLE, M16, N8>(sum, [&](int j, unsigned number) {
 #pragma unroll
-    for (int i = 0; i < 2 * M16; ++i) {
-        const unsigned row = at.row + 8 * i;
-        if (row >= a.m) continue;
-#pragma unroll
-        for (int j = 0; j < N8; ++j) {
-            const float* pair = sum + ((i / 2) * N8 + j) * 4 + i % 2 * 2;
-            store_pair<false>(a, size_t(split) * a.m + row, at.column + 8 * j, aligned, scale * pair[0], scale * pair[1]);
-        }
-    }
+        for (int i = 0; i < 2 * M16; ++i)
+            if (WHOLE || at.row + 8 * i < a.m)
+                store_pair<PAIRS, false>(a.out, first + size_t(8 * i) * a.ldo + 8 * number, at.column + 8 * number, a.n,
+                                         aligned, scale * element<N8>(sum, i, j, 0), scale * element<N8>(sum, i, j, 1));
+    });
+}
+
+template <int M16, int N8>
+__device__ __forceinline__ void finish_weight(float (&sum)[64], const Matmul& a, unsigned split,
+                                              const Place<M16, N8>& at) {
+    if (pairs_of<false>(a, at.m0, at.n0) == Pairs::F32) write_split<Pairs::F32>(sum, a, split, at);
+    else write_split<Pairs::EACH>(sum, a, split, at);
 }
 
 // Everything that is left to do for the tile at row m0, column n0. `thread` counts the 256 threads of the eight
 // warps; `shared` has EPILOGUE_FLOATS<M16> floats, which nothing else may still be using. Afterwards `sum` is
 // undefined, and the caller's next call needs no barrier before it. NUMBER and PLANES: those of an operand; of bf16 z and g
-// may rest as such. AHEAD: for the z of so many columns of fragments there are registers.
+// may rest as such. AHEAD: for the z of so many columns of fragments there are registers; with 0, for no way to write but EACH.
 template <Product PRODUCT, Number NUMBER, unsigned PLANES, unsigned AHEAD, int M16, int N8, class Barrier>
 __device__ __forceinline__ void finish(float (&sum)[64], const Matmul& a, unsigned m0, unsigned n0, unsigned split,
                                        unsigned thread, float* shared) {
@@ -318,7 +351,7 @@ __device__ __forceinline__ void finish(float (&sum)[64], const Matmul& a, unsign
     constexpr bool NARROW = NUMBER == Number::BF16;
     const Place<M16, N8> at(thread, m0, n0);
     if constexpr (PRODUCT == LAYER) finish_layer<NUMBER, PLANES, M16, N8, Barrier>(sum, a, shared, at);
-    else if constexpr (PRODUCT == FORWARD) finish_forward<NARROW, M16, N8, Barrier>(sum, a, shared, at);
+    else if constexpr (PRODUCT == FORWARD) finish_forward<NARROW, AHEAD, M16, N8, Barrier>(sum, a, shared, at);
     else if constexpr (PRODUCT == BELOW) finish_below<NARROW, AHEAD, M16, N8, Barrier>(sum, a, shared, at);
     else finish_weight<M16, N8>(sum, a, split, at);
 }

@@ -5,7 +5,7 @@
 // sum[m16][n8][4], and the warps stand beside each other before they stand below each other: 16 x 128 each with
 // <1, 16>, 64 x 32 with <4, 4>.
 //
-// Sums over rows are taken in a fixed order: in a lane by rows, over the lanes by a butterfly, then warp by warp in f64.
+// Rows are joined in a fixed order: in a lane by rows, over the lanes by a butterfly, then warp by warp in f64.
 #pragma once
 #include "half.cuh"
 #include "matmul.cuh"
@@ -26,9 +26,9 @@ struct Place {
 // What belongs to a column of the tile, in shared memory: each lane would read it from afar for each of its columns.
 enum OfColumn : unsigned { MEAN, INV_STD, GAMMA, BETA, BIAS, OF_COLUMN };
 
-// Floats of shared memory that finish() needs for itself: those, and two sums and one mean of columns.
+// Floats of shared memory that finish() needs for itself: those, and for each warp three numbers a column.
 template <int M16>
-constexpr unsigned EPILOGUE_FLOATS = (OF_COLUMN + 2 * TILE / (16 * M16) + 1) * TILE;
+constexpr unsigned EPILOGUE_FLOATS = (OF_COLUMN + 3 * TILE / (16 * M16)) * TILE;
 
 // Puts norm and bias of the tile's columns there. The caller's barrier comes after.
 template <int M16, int N8>
@@ -67,40 +67,58 @@ struct PairNorm {
 // What is left to multiply a sum by: what the operands' elements were given without.
 __device__ __forceinline__ float scale_of(const Matmul& a) { return a.a.scale * a.b.scale; }
 
-// The lane's two neighbouring elements of row `row` of out, those that exist. NARROW: values may rest in bf16.
+// How a lane reaches its pairs in memory: in one access, of f32 or of bf16, where all of the tile exists and its pairs are
+// aligned; else with a look at each.
+enum class Pairs { F32, BF16, EACH };
+
+__device__ __forceinline__ bool pairs_aligned(const void* data, unsigned pitch) {
+    return pitch % 2 == 0 && reinterpret_cast<uintptr_t>(data) % sizeof(float2) == 0;
+}
+
+__device__ __forceinline__ bool is_whole(const Matmul& a, unsigned m0, unsigned n0) {
+    return m0 + TILE <= a.m && n0 + TILE <= a.n;
+}
+
+// The pairs of out. NARROW: values may rest in bf16.
 template <bool NARROW>
-__device__ __forceinline__ void store_pair(const Matmul& a, size_t row, unsigned column, bool aligned, float x,
-                                           float y) {
-    const size_t at = row * a.ldo + column;
-    if (aligned && column + 1 < a.n) {
-        if (NARROW && a.out.narrow)
-            static_cast<unsigned*>(a.out.data)[at / 2] = pack(to_bfloat(x), to_bfloat(y));
-        else *reinterpret_cast<float2*>(static_cast<float*>(a.out.data) + at) = make_float2(x, y);
+__device__ __forceinline__ Pairs pairs_of(const Matmul& a, unsigned m0, unsigned n0) {
+    if (!is_whole(a, m0, n0) || !pairs_aligned(a.out.data, a.ldo)) return Pairs::EACH;
+    return NARROW && a.out.narrow ? Pairs::BF16 : Pairs::F32;
+}
+
+// Elements number i and i + 1 of a matrix, in column `column` and the next of `columns`.
+template <Pairs PAIRS, bool NARROW>
+__device__ __forceinline__ void store_pair(const Values& to, size_t i, unsigned column, unsigned columns, bool aligned,
+                                           float x, float y) {
+    if (PAIRS != Pairs::EACH || (aligned && column + 1 < columns)) {
+        if (PAIRS == Pairs::BF16 || (PAIRS == Pairs::EACH && NARROW && to.narrow))
+            static_cast<unsigned*>(to.data)[i / 2] = pack_bfloat(x, y);
+        else *reinterpret_cast<float2*>(static_cast<float*>(to.data) + i) = make_float2(x, y);
     } else {
-        const Values out{a.out.data, NARROW ? a.out.narrow : 0};
-        if (column < a.n) out.put(at, x);
-        if (column + 1 < a.n) out.put(at + 1, y);
+        const Values single{to.data, NARROW ? to.narrow : 0};
+        if (column < columns) single.put(i, x);
+        if (column + 1 < columns) single.put(i + 1, y);
     }
 }
 
-__device__ __forceinline__ bool pairs_aligned(const Matmul& a) {
-    return a.ldo % 2 == 0 && reinterpret_cast<uintptr_t>(a.out.data) % sizeof(float2) == 0;
-}
-
-// Elements number i and i + 1 of a matrix, in column `column` and the next of `columns`; what does not exist stays.
+// The same, read; what does not exist stays.
+template <Pairs PAIRS, bool NARROW>
 __device__ __forceinline__ void read_pair(const Values& from, size_t i, unsigned column, unsigned columns, bool aligned,
                                           float& x, float& y) {
-    if (!aligned || column + 1 >= columns) {
-        if (column < columns) x = from.at(i);
-        if (column + 1 < columns) y = from.at(i + 1);
-    } else if (from.narrow) {
-        const unsigned pair = static_cast<const unsigned*>(from.data)[i / 2];
-        x = from.from_bits(pair & 0xffff);
-        y = from.from_bits(pair >> 16);
+    if (PAIRS != Pairs::EACH || (aligned && column + 1 < columns)) {
+        if (PAIRS == Pairs::BF16 || (PAIRS == Pairs::EACH && NARROW && from.narrow)) {
+            const unsigned pair = static_cast<const unsigned*>(from.data)[i / 2];
+            x = __uint_as_float(pair << 16);
+            y = __uint_as_float(pair & 0xffff0000u);
+        } else {
+            const float2 pair = *reinterpret_cast<const float2*>(static_cast<const float*>(from.data) + i);
+            x = pair.x;
+            y = pair.y;
+        }
     } else {
-        const float2 pair = *reinterpret_cast<const float2*>(static_cast<const float*>(from.data) + i);
-        x = pair.x;
-        y = pair.y;
+        const Values single{from.data, NARROW ? from.narrow : 0};
+        if (column < columns) x = single.at(i);
+        if (column + 1 < columns) y = single.at(i + 1);
     }
 }
 
@@ -115,18 +133,55 @@ __device__ __forceinline__ void fold(float (&v)[N], unsigned bit) {
     }
 }
 
-// v [n8][2] of every lane, summed over the warp's rows, to partial[warp_row][column].
-template <int M16, int N8>
-__device__ __forceinline__ void warp_columns(float (&v)[2 * N8], float* partial, const Place<M16, N8>& at) {
-    fold<N8>(v, 4);
-    fold<N8 / 2>(v, 8);
-    fold<N8 / 4>(v, 16);
-    const unsigned lane = at.thread % WARP;
-    const unsigned first = (lane >> 2 & 1) * N8 + (lane >> 3 & 1) * (N8 / 2) + (lane >> 4) * (N8 / 4);
-    float* to = partial + at.warp_row * TILE + at.first_column + lane % 4 * 2;
+// Mean of a column over some rows, and the sum of squared deviations from it: of each of a lane's columns, over the `rows`
+// that it knows of. Rows are joined as Chan, Golub and LeVeque do (1979): n and m of them have the mean of both, and to the
+// squares comes n m / (n + m) times the square of the distance between theirs.
+template <int N>
+struct ColumnMoments {
+    float mean[N], squares[N];
+    unsigned rows;
+
+    // Of the lane's own rows, of which the first `exist` exist; z(i, c) is row i of column c.
+    template <class Field>
+    __device__ __forceinline__ ColumnMoments(unsigned exist, unsigned most, const Field& z) : rows(exist) {
 #pragma unroll
-    for (unsigned i = 0; i < N8 / 4; ++i) to[(first + i) / 2 * 8 + (first + i) % 2] = v[i];
-}
+        for (int c = 0; c < N; ++c) {
+            mean[c] = exist > 0 ? z(0, c) : 0.0f;
+            squares[c] = 0.0f;
+        }
+#pragma unroll
+        for (unsigned i = 1; i < most; ++i) {
+            const float weight = i < exist ? 1.0f / float(i + 1) : 0.0f;
+#pragma unroll
+            for (int c = 0; c < N; ++c) join(c, mean[c], squares[c], z(i, c), 0.0f, weight, weight * float(i));
+        }
+    }
+
+    // Column c: these rows and others, which weigh so much in the mean and in the squares.
+    __device__ __forceinline__ void join(int c, float mean_here, float squares_here, float mean_there,
+                                         float squares_there, float weight, float weight_of_squares) {
+        const float apart = mean_there - mean_here;
+        mean[c] = fmaf(apart, weight, mean_here);
+        squares[c] = fmaf(apart * apart, weight_of_squares, squares_here + squares_there);
+    }
+
+    // As fold() does it, with the rows of the partner.
+    template <int HALF>
+    __device__ __forceinline__ void fold_rows(unsigned bit) {
+        const bool upper = threadIdx.x & bit;
+        const unsigned there = __shfl_xor_sync(FULL_WARP, rows, bit), both = rows + there;
+        const float weight = rows == there ? 0.5f : float(there) / float(both);
+#pragma unroll
+        for (int i = 0; i < HALF; ++i) {
+            const float send_mean = upper ? mean[i] : mean[HALF + i], send_squares = upper ? squares[i] : squares[HALF + i];
+            const float mean_there = __shfl_xor_sync(FULL_WARP, send_mean, bit);
+            const float squares_there = __shfl_xor_sync(FULL_WARP, send_squares, bit);
+            join(i, upper ? mean[HALF + i] : mean[i], upper ? squares[HALF + i] : squares[i], mean_there, squares_there,
+                 weight, weight * float(rows));
+        }
+        rows = both;
+    }
+};
 
 // The sum over the warps below each other, of the tile's column `column`.
 template <int M16>
@@ -137,13 +192,34 @@ __device__ __forceinline__ double join_warps(const float* partial, unsigned colu
     return sum;
 }
 
-// The columns of fragments move up by one. Registers have no index: this is how a loop gets at all of them without a copy
-// of its body for each.
+// The columns of fragments move up by one, the first becomes the last.
 template <int M16, int N8>
-__device__ __forceinline__ void move_up(float (&sum)[64]) {
+__device__ __forceinline__ void rotate(float (&sum)[64]) {
 #pragma unroll
-    for (int i = 0; i < 4 * M16 * N8; ++i)
-        if (i / 4 % N8 + 1 < N8) sum[i] = sum[i + 4];
+    for (int i = 0; i < M16; ++i)
+#pragma unroll
+        for (int e = 0; e < 4; ++e) {
+            const float first = sum[4 * i * N8 + e];
+#pragma unroll
+            for (int j = 0; j + 1 < N8; ++j) sum[4 * (i * N8 + j) + e] = sum[4 * (i * N8 + j + 1) + e];
+            sum[4 * (i * N8 + N8 - 1) + e] = first;
+        }
+}
+
+// body(j, column) for column after column of fragments; j says in which registers it is. Registers have no index: rolled up,
+// the loop moves all of them, but there is only one copy of its body.
+template <bool UNROLLED, int M16, int N8, class Body>
+__device__ __forceinline__ void each_column(float (&sum)[64], const Body& body) {
+    if constexpr (UNROLLED) {
+#pragma unroll
+        for (int j = 0; j < N8; ++j) body(j, unsigned(j));
+    } else {
+#pragma unroll 1
+        for (unsigned j = 0; j < N8; ++j) {
+            body(0, j);
+            rotate<M16, N8>(sum);
+        }
+    }
 }
 
 // Element `c` of the pair in row `i` of the column of fragments in registers `j`.

@@ -10,9 +10,15 @@ enum class Number { FP16, BF16 };
 #ifdef HOST_CUDA
 #include "half.hpp"
 #else
-__device__ __forceinline__ uint16_t to_half(float x) {
-    uint16_t bits;
-    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(x));
+// To the nearest, ties to even; a NaN stays one. Of a pair, the first is in the lower half.
+__device__ __forceinline__ unsigned pack_half(float first, float second) {
+    unsigned bits;
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(bits) : "f"(second), "f"(first));
+    return bits;
+}
+__device__ __forceinline__ unsigned pack_bfloat(float first, float second) {
+    unsigned bits;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(bits) : "f"(second), "f"(first));
     return bits;
 }
 __device__ __forceinline__ float from_half(uint16_t bits) {
@@ -22,11 +28,7 @@ __device__ __forceinline__ float from_half(uint16_t bits) {
 }
 #endif
 
-// To the nearest, ties to even; a NaN stays one.
-__device__ __forceinline__ uint16_t to_bfloat(float x) {
-    const unsigned bits = __float_as_uint(x);
-    return x == x ? uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16) : uint16_t(0x7fc0);
-}
+__device__ __forceinline__ uint16_t to_bfloat(float x) { return uint16_t(pack_bfloat(x, 0.0f)); }
 
 __device__ __forceinline__ float power_of_two(int exponent) { return __uint_as_float(unsigned(127 + exponent) << 23); }
 
@@ -37,28 +39,25 @@ __device__ __forceinline__ float product_scale(int a, int b) {
     return power_of_two(-half) * power_of_two(half - a - b);
 }
 
-// |x| as bits, which are in the order of the numbers; 0 for a NaN or infinity.
-__device__ __forceinline__ unsigned finite_magnitude(float x) {
-    const unsigned bits = __float_as_uint(x) & 0x7fffffffu;
-    return bits < 0x7f800000u ? bits : 0;
-}
+// In the order of finite magnitudes, from 2^24 on; below for an infinity or NaN.
+__device__ __forceinline__ unsigned finite_order(float x) { return 2 * __float_as_uint(x) + (1u << 24); }
 
-// The exponent of the power of two that brings magnitudes up to `largest` below 2^15, fp16's range with a bit to
-// spare; `largest` as bits. It stops at +-126: a subnormal f32 then is a multiple of 2^-23, which fp16 still has.
+// The exponent of the power of two that brings magnitudes up to that of order `largest` below 2^15, fp16's range with a
+// bit to spare. It stops at +-126: a subnormal f32 then is a multiple of 2^-23, which fp16 still has.
 __device__ __forceinline__ int plane_exponent(unsigned largest) {
-    if (largest == 0) return 0;
-    return max(-126, min(126, 14 + 127 - int(largest >> 23)));
+    if (largest <= 1u << 24) return 0;   // there is nothing, or zeros
+    return max(-126, min(126, 14 + 127 + 1 - int(largest >> 24)));
 }
 
-__device__ __forceinline__ unsigned pack(uint16_t first, uint16_t second) { return first | unsigned(second) << 16; }
+// Two x = high + low but for 2^-22 of x, and for 2^-25. Infinity and NaN are all in the high parts.
+struct HalfPairs {
+    unsigned high, low;
 
-// x = high + low but for 2^-22 of x, and for 2^-25. Infinity and NaN are all in the high part.
-struct HalfPair {
-    uint16_t high, low;
-
-    __device__ __forceinline__ explicit HalfPair(float x) {
-        high = to_half(x);
+    __device__ __forceinline__ HalfPairs(float first, float second) : high(pack_half(first, second)) {
+        low = pack_half(rest(first, uint16_t(high)), rest(second, uint16_t(high >> 16)));
+    }
+    static __device__ __forceinline__ float rest(float x, uint16_t high) {
         const float rest = x - from_half(high);
-        low = fabsf(rest) <= 65504.0f ? to_half(rest) : uint16_t(0);   // not for a NaN
+        return fabsf(rest) <= 65504.0f ? rest : 0.0f;   // not for a NaN
     }
 };

@@ -232,7 +232,7 @@ __device__ __forceinline__ unsigned block_max(unsigned v) {
 __device__ __forceinline__ int fitting_exponent(const Block& v) {
     unsigned largest = 0;
 #pragma unroll
-    for (unsigned i = 0; i < ROWS_EACH * EACH; ++i) largest = max(largest, finite_magnitude(v[i / EACH][i % EACH]));
+    for (unsigned i = 0; i < ROWS_EACH * EACH; ++i) largest = max(largest, finite_order(v[i / EACH][i % EACH]));
     return plane_exponent(block_max(largest));
 }
 
@@ -250,11 +250,11 @@ __device__ __forceinline__ void write(const Target& to, size_t row, unsigned col
 #pragma unroll
     for (unsigned i = 0; i < EACH / 2; ++i) {
         if (to.format == BFLOAT) {
-            high[i] = pack(to_bfloat(v[2 * i]), to_bfloat(v[2 * i + 1]));
+            high[i] = pack_bfloat(v[2 * i], v[2 * i + 1]);
         } else {
-            const HalfPair x(v[2 * i] * scale), y(v[2 * i + 1] * scale);
-            high[i] = pack(x.high, y.high);
-            low[i] = pack(x.low, y.low);
+            const HalfPairs pair(v[2 * i] * scale, v[2 * i + 1] * scale);
+            high[i] = pair.high;
+            low[i] = pair.low;
         }
     }
     uint16_t* plane = static_cast<uint16_t*>(to.data) + at;

@@ -13,3 +13,12 @@ inline float from_half(uint16_t bits) {
     memcpy(&half, &bits, sizeof(bits));
     return float(half);
 }
+inline unsigned pack_half(float first, float second) { return to_half(first) | unsigned(to_half(second)) << 16; }
+inline unsigned pack_bfloat(float first, float second) {
+    const auto bits_of = [](float x) -> unsigned {
+        unsigned bits;
+        memcpy(&bits, &x, sizeof(bits));
+        return x == x ? (bits + 0x7fff + (bits >> 16 & 1)) >> 16 : 0x7fff;
+    };
+    return bits_of(first) | bits_of(second) << 16;
+}

@@ -12,7 +12,7 @@ pub(super) const FILE: &str = "matmul_hopper";
 /// `WGMMA_DEPTH` of `kernels/tiles.cuh`: of the contraction, in a tile of an operand.
 const DEPTH: u32 = 64;
 /// `HOPPER_SHARED` of `kernels/matmul_hopper.cuh`.
-const SHARED: u32 = 207_968;
+const SHARED: u32 = 211_552;
 
 /// `HopperMatmul` of `kernels/matmul_hopper.cuh`.
 #[derive(Clone, Copy, Pod, Zeroable)]
