@@ -7,9 +7,7 @@
 //
 // Shapes    a, b: planes, matmul.cuh, and their tensor maps; out [splits][m][ldo], of LAYER as many planes as b has
 // Aliasing  out may not overlap anything
-// Launch    384 threads and HOPPER_SHARED bytes of shared memory; at most as many blocks as there are tiles times
-//           splits. A block makes one tile after the other. Warpgroup 0 copies, 1 and 2 multiply: 64 x 128 of a tile
-//           each
+// Launch    as hopper_block() (matmul_hopper.cuh)
 // Domain    m, n, k >= 1; pitches and plane strides that are multiples of 8, data aligned to 16 bytes. What lies
 //           beyond an operand's columns is not read. What is below 2^-114 in all may come out as 0
 // Repeats   the same bits whatever the number of blocks: each element is summed in the order of k, split by split.
@@ -20,83 +18,7 @@
 // Rust      src/backend/cuda/matmul/hopper.rs
 // Test      tests/linear.rs
 // Test      tests/linear_backward.rs
-#include "half.cuh"
 #include "matmul_hopper.cuh"
-#include "wgmma.cuh"
-
-constexpr unsigned GROUP = 128, CONSUMERS = 2 * GROUP;   // threads
-
-// The barrier of the warpgroups that multiply.
-struct Consumers {
-    static __device__ __forceinline__ void sync() { bar_sync(1, CONSUMERS); }
-};
-
-template <Product PRODUCT_, unsigned A_PLANES_, unsigned B_PLANES_, Number NUMBER_>
-struct Plan {
-    static constexpr Product PRODUCT = PRODUCT_;
-    static constexpr Number NUMBER = NUMBER_;
-    static constexpr unsigned A_PLANES = A_PLANES_, B_PLANES = B_PLANES_;
-    static constexpr bool A_MN = PRODUCT == WEIGHT, B_MN = PRODUCT == BELOW || PRODUCT == WEIGHT;
-    using A = WgmmaTile<A_MN, A_PLANES>;
-    using B = WgmmaTile<B_MN, B_PLANES>;
-    static constexpr unsigned STAGE = A::BYTES + B::BYTES, STAGES = HOPPER_STAGES / STAGE;
-    static_assert(STAGES >= 3 && STAGES <= MOST_STAGES);
-};
-
-// Steps of a tile's contraction: a stage each, and at its end the tensor-core sum is added to the one in f32.
-__device__ __forceinline__ unsigned steps_of(const Tile& tile) {
-    return (tile.k_end - tile.k_begin + WGMMA_DEPTH - 1) / WGMMA_DEPTH;
-}
-
-__device__ __forceinline__ unsigned tiles_of(const Matmul& m) {
-    return (m.m + TILE - 1) / TILE * ((m.n + TILE - 1) / TILE) * m.splits;
-}
-
-// A place in the ring of stages, and the parity of the phases that its barriers are in.
-template <unsigned STAGES>
-struct Ring {
-    uint8_t* smem;
-    unsigned stage, parity;
-
-    __device__ __forceinline__ Ring(uint8_t* smem, unsigned parity) : smem(smem), stage(0), parity(parity) {}
-    __device__ __forceinline__ uint64_t* full() const {
-        return reinterpret_cast<uint64_t*>(smem + HOPPER_STAGES) + stage;
-    }
-    __device__ __forceinline__ uint64_t* empty(unsigned of) const {
-        return reinterpret_cast<uint64_t*>(smem + HOPPER_STAGES) + MOST_STAGES + of;
-    }
-    __device__ __forceinline__ void advance() {
-        if (++stage == STAGES) {
-            stage = 0;
-            parity ^= 1;
-        }
-    }
-};
-
-// One thread: fills stage after stage, as they become empty.
-template <class P>
-__device__ __forceinline__ void produce(const HopperMatmul& g, uint8_t* smem) {
-    tma_prefetch(&g.a);
-    tma_prefetch(&g.b);
-    Ring<P::STAGES> ring(smem, 1);   // at first every stage is empty
-    const unsigned tiles = tiles_of(g.m);
-    for (unsigned t = blockIdx.x; t < tiles; t += gridDim.x) {
-        const Tile tile(g.m, t);
-        for (unsigned k = tile.k_begin; k < tile.k_end; k += WGMMA_DEPTH, ring.advance()) {
-            mbar_wait(ring.empty(ring.stage), ring.parity);
-            mbar_expect_tx(ring.full(), P::STAGE);
-            uint8_t* to = smem + ring.stage * P::STAGE;
-#pragma unroll
-            for (unsigned i = 0; i < P::A::COPIES; ++i)
-                tma_load_3d(to + i * P::A::COPY, &g.a, int(P::A::box_column(tile.m0, k, i)),
-                            int(P::A::box_row(tile.m0, k)), 0, ring.full());
-#pragma unroll
-            for (unsigned i = 0; i < P::B::COPIES; ++i)
-                tma_load_3d(to + P::A::BYTES + i * P::B::COPY, &g.b, int(P::B::box_column(tile.n0, k, i)),
-                            int(P::B::box_row(tile.n0, k)), 0, ring.full());
-        }
-    }
-}
 
 template <class P, int ADD>
 __device__ __forceinline__ void multiply(float (&d)[64], uint32_t a, unsigned a_plane, uint32_t b, unsigned b_plane,
@@ -217,12 +139,6 @@ struct Consumer {
 template <class P>
 __device__ __forceinline__ void consume(const Matmul& m, uint8_t* smem, unsigned warpgroup) {
     Consumer<P> consumer(m, smem, warpgroup);
-    float* shared = reinterpret_cast<float*>(smem + HOPPER_STAGES + HOPPER_BARRIERS);
-    auto finish_tile = [&](float (&sum)[64], unsigned t) {
-        const Tile tile(m, t);
-        finish<P::PRODUCT, P::NUMBER, P::B_PLANES, 4, 1, 16, Consumers>(sum, m, tile.m0, tile.n0, tile.split,
-                                                                        threadIdx.x - GROUP, shared);
-    };
     Part even, odd;
     float sum[64];
     const unsigned tiles = tiles_of(m);
@@ -248,39 +164,23 @@ __device__ __forceinline__ void consume(const Matmul& m, uint8_t* smem, unsigned
         t += gridDim.x;
         if (t >= tiles) break;
         consumer.template step<false>(even, odd, sum, Tile(m, t), 0);   // which runs behind the epilogue
-        finish_tile(sum, done);
+        finish_tile<P>(sum, m, Tile(m, done), smem);
         consumer.reunite();
     }
-    finish_tile(sum, t - gridDim.x);
+    finish_tile<P>(sum, m, Tile(m, t - gridDim.x), smem);
 }
 
 template <class P>
 __device__ __forceinline__ void matmul_hopper(const HopperMatmul& g) {
     extern __shared__ __align__(1024) uint8_t smem[];
-    if (threadIdx.x == 0) {
-        const Ring<P::STAGES> ring(smem, 0);
-        for (unsigned i = 0; i < P::STAGES; ++i) {
-            mbar_init(ring.full() + i, 1);
-            mbar_init(ring.empty(i), CONSUMERS / WARP);
-        }
-        mbar_init_fence();
-    }
+    put_barriers<P>(smem);
     wait_for_last_kernel();
-    __syncthreads();
-    const unsigned warpgroup = __shfl_sync(FULL_WARP, threadIdx.x / GROUP, 0);
-    // 65,536 registers in all: 168 a thread at first, then 24 for a group and 240 for two.
-    if (warpgroup == 0) {
-        reg_dec<24>();
-        if (threadIdx.x == 0) produce<P>(g, smem);
-    } else {
-        reg_inc<240>();
-        consume<P>(g.m, smem, warpgroup - 1);
-    }
+    hopper_block<P>(g, smem, [&](unsigned warpgroup) { consume<P>(g.m, smem, warpgroup); });
 }
 
 #define ENTRY(name, product, a_planes, b_planes, number)                                                             \
     extern "C" __global__ void __launch_bounds__(384, 1) name(const __grid_constant__ HopperMatmul g) {              \
-        matmul_hopper<Plan<product, a_planes, b_planes, Number::number>>(g);                                         \
+        matmul_hopper<Plan<product, a_planes, b_planes, Number::number, true>>(g);                                         \
     }
 ENTRY(hopper_forward_22, FORWARD, 2, 2, FP16)
 ENTRY(hopper_forward_12, FORWARD, 1, 2, FP16)

@@ -114,42 +114,66 @@ float operand(uint64_t descriptor, bool mn_major, uint32_t mn, uint32_t k) {
     return number<half>(bits);
 }
 
-// d (+)= A[64][16] B[16][N]. Of thread t, d[4j + 2h + e] is in row t / 32 * 16 + t % 32 / 4 + 8h and in column
-// 8j + t % 4 * 2 + e.
-template <Half half, unsigned N, bool A_MN, bool B_MN, bool ADD>
-void wgmma_k16(float* d, uint64_t a, uint64_t b, unsigned product) {
-    // A; B [k][n] in four parts, of the columns of each t % 4; a sum that is finite if all of B is.
-    const auto read = [=](float* into) {
-        for (unsigned i = 0; i < 64 * 16; ++i) *into++ = operand<half>(a, A_MN, i / 16, i % 16);
-        for (unsigned part = 0; part < 4; ++part)
-            for (unsigned k = 0; k < 16; ++k)
-                for (unsigned i = 0; i < N / 4; ++i)
-                    *into++ = operand<half>(b, B_MN, i / 2 * 8 + part * 2 + i % 2, k);
-        *into = 0;
-        for (unsigned i = 1; i <= N * 16; ++i) *into += into[-int(i)] * 0;
-    };
-    const float* operands = worker->together(worker->warpgroup(), product, {a, b}, (64 + N) * 16 + 1, read);
-    const bool finite = operands[(64 + N) * 16] == 0;
-    const unsigned thread = worker->thread->linear % WARPGROUP;
-    const float* columns = operands + 64 * 16 + thread % 4 * 16 * (N / 4);
+// B [k][n] of a product in four parts, of the columns of each t % 4; behind it a sum that is finite if all of B is.
+template <Half half, unsigned N, bool B_MN>
+void read_b(float* into, uint64_t b) {
+    for (unsigned part = 0; part < 4; ++part)
+        for (unsigned k = 0; k < 16; ++k)
+            for (unsigned i = 0; i < N / 4; ++i) *into++ = operand<half>(b, B_MN, i / 2 * 8 + part * 2 + i % 2, k);
+    *into = 0;
+    for (unsigned i = 1; i <= N * 16; ++i) *into += into[-int(i)] * 0;
+}
+
+// d (+)= A[64][16] B[16][N], of thread t: d[4j + 2h + e] is in row t / 32 * 16 + t % 32 / 4 + 8h, which is rows[h], and in
+// column 8j + t % 4 * 2 + e. B is as read_b leaves it.
+template <unsigned N, bool ADD>
+void add_rows(float* d, const float* const (&rows)[2], const float* b) {
+    const bool finite = b[N * 16] == 0;
+    const float* columns = b + worker->thread->linear % 4 * 16 * (N / 4);
     for (unsigned h = 0; h < 2; ++h) {
-        const float* row = operands + (thread / 32 * 16 + thread % 32 / 4 + h * 8) * 16;
         double sums[N / 4];
         for (unsigned i = 0; i < N / 4; ++i) sums[i] = ADD ? d[i / 2 * 4 + h * 2 + i % 2] : 0;
         for (unsigned k = 0; k < 16; ++k)
-            if (row[k] != 0 || !finite)   // the tiles of small tests are mostly zeros
-                for (unsigned i = 0; i < N / 4; ++i) sums[i] += double(row[k]) * columns[k * (N / 4) + i];
+            if (rows[h][k] != 0 || !finite)   // the tiles of small tests are mostly zeros
+                for (unsigned i = 0; i < N / 4; ++i) sums[i] += double(rows[h][k]) * columns[k * (N / 4) + i];
         for (unsigned i = 0; i < N / 4; ++i) d[i / 2 * 4 + h * 2 + i % 2] = rounded(sums[i]);
     }
 }
 
-template <Half half, unsigned N, bool A_MN, bool B_MN, bool ADD>
-void wgmma(float (&d)[N / 2], uint64_t a, uint64_t b) {
-    const auto product = [at = d, a, b, number = worker->thread->products++] {
-        wgmma_k16<half, N, A_MN, B_MN, ADD>(at, a, b, number);
-    };
+inline void make_product(const std::function<void()>& product) {
     if (options.late_products) worker->my(worker->product_groups).add(product);
     else product();
+}
+
+template <Half half, unsigned N, bool A_MN, bool B_MN, bool ADD>
+void wgmma(float (&d)[N / 2], uint64_t a, uint64_t b) {
+    make_product([at = d, a, b, number = worker->thread->products++] {
+        const float* operands = worker->together(
+            worker->warpgroup(), number, {a, b}, (64 + N) * 16 + 1, [=](float* into) {
+                for (unsigned i = 0; i < 64 * 16; ++i) *into++ = operand<half>(a, A_MN, i / 16, i % 16);
+                read_b<half, N, B_MN>(into, b);
+            });
+        const unsigned thread = worker->thread->linear % WARPGROUP;
+        const float* row = operands + (thread / 32 * 16 + thread % 32 / 4) * 16;
+        add_rows<N, ADD>(at, {row, row + 8 * 16}, operands + 64 * 16);
+    });
+}
+
+// A in registers, of which a chip reads those of other lanes, too: the values that they have when the product begins.
+template <Half half, unsigned N, bool B_MN, bool ADD>
+void wgmma(float (&d)[N / 2], const uint32_t (&a)[4], uint64_t b, Site site) {
+    const Lanes lanes = worker->exchange(~0u, {a[0] | uint64_t(a[1]) << 32, a[2] | uint64_t(a[3]) << 32}, site);
+    std::array<float, 32> rows;
+    for (unsigned i = 0; i < 32; ++i) {
+        const unsigned h = i / 16, k = i % 16;
+        const uint64_t pairs = lanes.word(lane() / 4 * 4 + k % 8 / 2, k / 8);
+        rows[i] = number<half>(uint16_t(pairs >> (h * 32 + k % 2 * 16)));
+    }
+    make_product([at = d, rows, b, number = worker->thread->products++] {
+        const float* of_b = worker->together(worker->warpgroup(), number, {0, b}, N * 16 + 1,
+                                             [=](float* into) { read_b<half, N, B_MN>(into, b); });
+        add_rows<N, ADD>(at, {rows.data(), rows.data() + 16}, of_b);
+    });
 }
 
 inline void meet_warpgroup(Site site) {
@@ -159,14 +183,18 @@ inline void meet_warpgroup(Site site) {
 }  // namespace host_cuda
 
 // A_MN, B_MN: 0 for K-major, 1 for MN-major. ADD: 0 begins a new sum.
-template <int A_MN, int B_MN, int ADD>
-void wgmma_f16_m64n128k16(float (&d)[64], uint64_t a, uint64_t b) {
-    host_cuda::wgmma<host_cuda::Half::F16, 128, A_MN, B_MN, ADD>(d, a, b);
-}
-template <int A_MN, int B_MN, int ADD>
-void wgmma_bf16_m64n128k16(float (&d)[64], uint64_t a, uint64_t b) {
-    host_cuda::wgmma<host_cuda::Half::BF16, 128, A_MN, B_MN, ADD>(d, a, b);
-}
+#define WGMMA_M64N128K16(name, half)                                                                                 \
+    template <int A_MN, int B_MN, int ADD>                                                                           \
+    void name(float (&d)[64], uint64_t a, uint64_t b) {                                                              \
+        host_cuda::wgmma<half, 128, A_MN, B_MN, ADD>(d, a, b);                                                       \
+    }                                                                                                                \
+    template <int B_MN, int ADD>                                                                                     \
+    void name(float (&d)[64], const uint32_t (&a)[4], uint64_t b, HOST_CUDA_HERE) {                                  \
+        host_cuda::wgmma<half, 128, B_MN, ADD>(d, a, b, site);                                                       \
+    }
+WGMMA_M64N128K16(wgmma_f16_m64n128k16, host_cuda::Half::F16)
+WGMMA_M64N128K16(wgmma_bf16_m64n128k16, host_cuda::Half::BF16)
+#undef WGMMA_M64N128K16
 inline void wgmma_fence(HOST_CUDA_HERE) { host_cuda::meet_warpgroup(site); }
 inline void wgmma_commit() { host_cuda::worker->my(host_cuda::worker->product_groups).commit(); }
 template <int OPEN>

@@ -52,6 +52,19 @@ struct Matrix {
     Operand operand() const { return {memory.data(), nullptr, stride(), pitch, planes, 0, 1.0f}; }
 };
 
+// The first plane of a matrix, in f32.
+struct Single {
+    unsigned pitch;
+    Memory<float> memory;
+
+    explicit Single(const Matrix& of) : pitch(of.columns / 2 * 2 + 4), memory(size_t(of.rows) * pitch) {
+        memory.poison();
+        for (unsigned i = 0; i < of.rows * of.columns; ++i)
+            memory.data()[i / of.columns * pitch + i % of.columns] = float(of.value[0][i]);
+    }
+    Operand operand() const { return {memory.data(), nullptr, 0, pitch, 0, 0, 1.0f}; }
+};
+
 struct Case {
     const char* kernel;   // without the first part of its name
     Product product;
@@ -65,6 +78,12 @@ constexpr Case CASES[] = {
     {"below_bf16", BELOW, 1, 1, Number::BF16},     {"weight_22", WEIGHT, 2, 2, Number::FP16},
     {"weight_21", WEIGHT, 2, 1, Number::FP16},     {"weight_11", WEIGHT, 1, 1, Number::FP16},
     {"weight_bf16", WEIGHT, 1, 1, Number::BF16}};
+
+// Of the kernels that split a in f32. Integers leave nothing for the lower half.
+constexpr Case SINGLE_CASES[] = {{"forward_22", FORWARD, 1, 2, Number::FP16}, {"forward_11", FORWARD, 1, 1, Number::FP16},
+                                 {"below_22", BELOW, 1, 2, Number::FP16},     {"below_11", BELOW, 1, 1, Number::FP16},
+                                 {"weight_22", WEIGHT, 1, 2, Number::FP16},   {"weight_21", WEIGHT, 1, 1, Number::FP16},
+                                 {"weight_11", WEIGHT, 1, 1, Number::FP16}};
 
 struct Shape {
     unsigned m, n, k, k_per_split;   // of which only WEIGHT takes note
@@ -191,16 +210,17 @@ bool mma_is_right(Problem& p) {
            p.sums_came_out();
 }
 
-// By `blocks` blocks, which share the tiles.
-bool hopper_is_right(Problem& p, unsigned blocks) {
+// By `blocks` blocks, which share the tiles. a is copied in planes, or read from `single`.
+bool hopper_is_right(Problem& p, unsigned blocks, const Single* single = nullptr) {
     HopperMatmul args{};
     const bool a_mn = p.c.product == WEIGHT, b_mn = p.c.product != FORWARD;
     args.m = p.arguments();
-    args.a = tensor_map(args.m.a, p.a.rows, p.a.columns, a_mn ? WGMMA_DEPTH : TILE);
+    if (single) args.m.a = single->operand();
+    else args.a = tensor_map(args.m.a, p.a.rows, p.a.columns, a_mn ? WGMMA_DEPTH : TILE);
     args.b = tensor_map(args.m.b, p.b.rows, p.b.columns, b_mn ? WGMMA_DEPTH : TILE);
     p.out.poison(), p.first.poison(), p.second.poison();
-    return launch(std::string("hopper_") + p.c.kernel, &args, 384, HOPPER_SHARED, blocks) && p.came_out() &&
-           p.sums_came_out();
+    return launch((single ? "single_" : "hopper_") + std::string(p.c.kernel), &args, 384, HOPPER_SHARED, blocks) &&
+           p.came_out() && p.sums_came_out();
 }
 
 }  // namespace
@@ -219,6 +239,18 @@ void matmul() {
         hopper = hopper && right_in([&] { return hopper_is_right(p, 4); }) == ALL && hopper_is_right(p, 1);
         claim(mma, (std::string("products of integers: mma_") + c.kernel).c_str());
         claim(hopper, (std::string("products of integers: hopper_") + c.kernel).c_str());
+    }
+    for (const Case& c : SINGLE_CASES) {
+        bool right = true;
+        for (const Shape shape : {Shape{1, 1, 2, 64}, Shape{128, 128, 64, 64}, Shape{129, 65, 78, 64}}) {
+            Problem p(c, shape);
+            const Single a(p.a);
+            right = right && right_in([&] { return hopper_is_right(p, tiles_of(p), &a); }) == ALL;
+        }
+        Problem p(c, {200, 259, 300, 128});
+        const Single a(p.a);
+        right = right && right_in([&] { return hopper_is_right(p, 4, &a); }) == ALL && hopper_is_right(p, 1, &a);
+        claim(right, (std::string("products of integers: single_") + c.kernel).c_str());
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn linear_backward<R: Real>(
     }
     let bias = desc.bias.map(|at| Ok((at, cuda.scratch(rows.div_ceil(TILE) * outputs)?))).transpose()?;
     let sums = bias.as_ref().map(|(_, sums)| sums);
-    let dz = planes::of_delta(cuda, delta, grads, (rows, outputs), sums)?;
+    let dz = planes::of_delta(cuda, delta, grads, (rows, outputs), inputs, sums)?;
     if let Some((at, sums)) = bias {
         combine::sum(cuda, &sums, (rows, outputs), address_of(grads, at))?;
     }

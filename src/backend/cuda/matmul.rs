@@ -37,8 +37,8 @@ pub(super) mod small;
 /// Rows and columns of a tile of the result.
 pub(super) const TILE: usize = 128;
 
-/// Tiles, splits included, that are wanted of a product with a long contraction: two for each multiprocessor of a
-/// large card. No card's own number, so that the bits are the same on all.
+/// The most tiles, splits included, that are wanted of a product with a long contraction: two for each multiprocessor of
+/// a large card, where one more would take as long as two. No card's own number, so that the bits are the same on all.
 const WANTED_TILES: usize = 264;
 /// The contraction is not split finer.
 const LEAST_SPLIT: usize = 256;
@@ -195,7 +195,7 @@ enum Product {
 /// Number of splits and the length of all but the last, by shape alone; none is empty.
 fn splits(m: usize, n: usize, k: usize) -> (usize, usize) {
     let tiles = m.div_ceil(TILE) * n.div_ceil(TILE);
-    let wanted = WANTED_TILES.div_ceil(tiles).min(k.div_ceil(LEAST_SPLIT));
+    let wanted = (WANTED_TILES / tiles).clamp(1, k.div_ceil(LEAST_SPLIT));
     let k_per_split = k.div_ceil(wanted).next_multiple_of(SPLIT_STEP);
     (k.div_ceil(k_per_split), k_per_split)
 }
@@ -219,8 +219,19 @@ impl Family {
     }
 }
 
+fn family(cuda: &Cuda) -> Family {
+    Family::of(cuda.precision, cuda.device.capability, cuda.has(hopper::FILE))
+}
+
+/// Whether products with results of so many columns take a first operand in f32 and split it themselves, which they do
+/// again for each tile in a row of the result: with few of them, that costs less than planes that are read once.
+pub(super) fn splits_first(cuda: &Cuda, columns: usize) -> bool {
+    const MOST_TILES: usize = 8;
+    family(cuda) == Family::Hopper && columns.div_ceil(TILE) <= MOST_TILES
+}
+
 fn launch(cuda: &Cuda, product: Product, args: Matmul) -> Result<()> {
-    let kernel = match Family::of(cuda.precision, cuda.device.capability, cuda.has(hopper::FILE)) {
+    let kernel = match family(cuda) {
         Family::Simt => simt(product),
         Family::Mma => mma(product, cuda.precision, (args.a.planes, args.b.planes)),
         Family::Hopper => return hopper::launch(cuda, product, args),

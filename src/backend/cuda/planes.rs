@@ -2,7 +2,7 @@
 
 use super::args::{self, Address, Values, address_of};
 use super::driver::Grid;
-use super::matmul::Operand;
+use super::matmul::{Operand, splits_first};
 use super::{Buffer, Cuda, Kernel};
 use crate::backend::*;
 use crate::{Error, Result};
@@ -114,18 +114,21 @@ fn of_shape(planes: &Option<Planes>, shape: (usize, usize)) -> Result<Option<&Pl
 
 impl Planes {
     /// A matrix that is stored, without gaps, as products in this format take it: in f32, or in bf16 with rows of a
-    /// length that they can copy.
-    fn in_place(values: Values, format: Format, shape: (usize, usize)) -> Option<Planes> {
-        let fits = match format {
-            Format::Single => true,
-            Format::Bfloat => {
-                values.is_narrow() && shape.1.is_multiple_of(8) && values.data.is_multiple_of(16)
-            }
-            Format::HalfPair | Format::Half => false,
+    /// length that they can copy. `split`: they split f32 themselves, which they read in pairs.
+    fn in_place(values: Values, format: Format, shape: (usize, usize), split: bool) -> Option<Planes> {
+        let aligned = |columns, bytes| shape.1.is_multiple_of(columns) && values.data.is_multiple_of(bytes);
+        let planes = match format {
+            Format::Single => Some(0),
+            Format::Bfloat => (values.is_narrow() && aligned(8, 16)).then_some(1),
+            Format::HalfPair | Format::Half => (split && !values.is_narrow() && aligned(2, 8)).then_some(0),
         };
-        let (pitch, planes) = (shape.1 as u32, format.planes() as u32);
-        let operand = Operand { data: values.data, pitch, planes, scale: 1.0, ..Operand::zeroed() };
-        fits.then_some(Planes { operand, shape, data: None, exponents: None })
+        let (data, pitch) = (values.data, shape.1 as u32);
+        planes.map(|planes| Planes {
+            operand: Operand { data, pitch, planes, scale: 1.0, ..Operand::zeroed() },
+            shape,
+            data: None,
+            exponents: None,
+        })
     }
 }
 
@@ -146,7 +149,7 @@ pub(super) fn of_input<R: Real>(
     rows: usize,
     columns: usize,
 ) -> Result<Planes> {
-    let (planes, source) = plan(cuda, input, (rows, columns), None)?;
+    let (planes, source) = plan(cuda, input, (rows, columns), false, None)?;
     form(cuda, [source, None])?;
     Ok(planes)
 }
@@ -160,8 +163,8 @@ pub(super) fn of_layer<R: Real>(
     weight: Part<'_, Cuda, R>,
     [old_x, old_weight]: [Option<Planes>; 2],
 ) -> Result<[Planes; 2]> {
-    let (x, of_x) = plan(cuda, input, (rows, inputs), old_x)?;
-    let (weight, of_weight) = plan(cuda, &as_input(weight), (outputs, inputs), old_weight)?;
+    let (x, of_x) = plan(cuda, input, (rows, inputs), splits_first(cuda, outputs), old_x)?;
+    let (weight, of_weight) = plan(cuda, &as_input(weight), (outputs, inputs), false, old_weight)?;
     form(cuda, [of_x, of_weight])?;
     Ok([x, weight])
 }
@@ -179,11 +182,12 @@ fn as_input<R: Real>(weight: Part<'_, Cuda, R>) -> Input<'_, Cuda, R> {
 }
 
 /// Memory for an x, that of `old` if it fits, and what has to be written there: nothing of what is stored as products
-/// want it.
+/// want it, or, with `split`, in f32.
 fn plan<R: Real>(
     cuda: &Cuda,
     input: &Input<'_, Cuda, R>,
     shape: (usize, usize),
+    split: bool,
     old: Option<Planes>,
 ) -> Result<(Planes, Option<OfInput>)> {
     let format = Format::of(cuda.precision);
@@ -196,7 +200,7 @@ fn plan<R: Real>(
             field: Field { z, noise: None, norm: None },
             activation: Activation::Identity,
             dropout: None,
-        } => Planes::in_place(Values::of(z.buf, z.span), format, shape),
+        } => Planes::in_place(Values::of(z.buf, z.span), format, shape, split),
         _ => None,
     };
     if let Some(stored) = stored {
@@ -230,12 +234,14 @@ fn form(cuda: &Cuda, sources: [Option<OfInput>; 2]) -> Result<()> {
     unsafe { cuda.launch(OPERANDS_OF_INPUTS, grid, &args) }
 }
 
-/// dz [rows, columns], and on request its sums over each 128 rows, `[ceil(rows / 128), columns]`.
+/// dz [rows, columns], to be the first operand of products whose results have `inputs` columns; and on request its sums
+/// over each 128 rows, `[ceil(rows / 128), columns]`.
 pub(super) fn of_delta<R: Real>(
     cuda: &Cuda,
     delta: &Delta<'_, Cuda, R>,
     grads: &Buffer<R>,
     (rows, columns): (usize, usize),
+    inputs: usize,
     sums: Option<&Buffer<f64>>,
 ) -> Result<Planes> {
     let format = Format::of(cuda.precision);
@@ -243,7 +249,7 @@ pub(super) fn of_delta<R: Real>(
     let sums = sums.map_or(0, Buffer::address);
     let shape = (rows, columns);
     let stored = match delta.norm {
-        None => Planes::in_place(Values::all(delta.grad), format, shape),
+        None => Planes::in_place(Values::all(delta.grad), format, shape, splits_first(cuda, inputs)),
         Some(_) => None,
     };
     let (planes, to) = match stored {

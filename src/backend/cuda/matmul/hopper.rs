@@ -1,4 +1,5 @@
-//! The products on compute capability 9.0: `kernels/matmul_hopper.cu`.
+//! The products on compute capability 9.0: `kernels/matmul_hopper.cu`, and `kernels/matmul_hopper_single.cu` for a first
+//! operand in f32.
 
 use super::{Matmul, Operand, Product, TILE};
 use crate::Result;
@@ -9,10 +10,11 @@ use bytemuck::{Pod, Zeroable};
 
 /// In builds for sm_90a alone.
 pub(super) const FILE: &str = "matmul_hopper";
+const SINGLE_FILE: &str = "matmul_hopper_single";
 /// `WGMMA_DEPTH` of `kernels/tiles.cuh`: of the contraction, in a tile of an operand.
 const DEPTH: u32 = 64;
 /// `HOPPER_SHARED` of `kernels/matmul_hopper.cuh`.
-const SHARED: u32 = 211_552;
+const SHARED: u32 = 211_568;
 
 /// `HopperMatmul` of `kernels/matmul_hopper.cuh`.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -32,14 +34,35 @@ pub(super) fn launch(cuda: &Cuda, product: Product, m: Matmul) -> Result<()> {
         Product::Weight => (mn_major(&m.a, m.m, m.k), mn_major(&m.b, m.n, m.k)),
     };
     let map = |(stack, box_rows): (Stack, u32)| cuda.device.tensor_map(&stack, box_rows);
-    let (a, b) = (map(a)?, map(b)?);
-    let entry = tensor_core_entry!("hopper", product, cuda.precision, (m.a.planes, m.b.planes));
+    let copied = m.a.planes > 0;
+    let a = if copied { map(a)? } else { Zeroable::zeroed() };
+    let b = map(b)?;
+    let kernel = if copied {
+        Kernel::new(FILE, tensor_core_entry!("hopper", product, cuda.precision, (m.a.planes, m.b.planes)))
+    } else {
+        Kernel::new(SINGLE_FILE, single(product, cuda.precision, m.b.planes))
+    };
     let blocks = m.tiles().min(cuda.device.processors);
     let grid = Grid { blocks: [blocks, 1, 1], threads: 384, shared: SHARED };
     let args = HopperMatmul { a, b, m, unused: [0; 12] };
     // SAFETY: `HopperMatmul` is the kernel's parameter. Operands have the rows and columns of the product, which the
     // maps bound; `out` and the sums were found or made to fit m x n by the caller.
-    unsafe { cuda.launch(Kernel::new(FILE, entry).with_shared(SHARED), grid, &args) }
+    unsafe { cuda.launch(kernel.with_shared(SHARED), grid, &args) }
+}
+
+/// The kernel that splits its first operand, for so many planes of the second.
+fn single(product: Product, precision: Precision, planes: u32) -> &'static str {
+    match (product, precision, planes) {
+        (Product::Forward, Precision::F32, _) => "single_forward_22",
+        (Product::Forward, ..) => "single_forward_11",
+        (Product::Layer, Precision::F32, _) => "single_layer_22",
+        (Product::Layer, ..) => "single_layer_11",
+        (Product::Below, Precision::F32, _) => "single_below_22",
+        (Product::Below, ..) => "single_below_11",
+        (Product::Weight, Precision::F32, 1) => "single_weight_21",
+        (Product::Weight, Precision::F32, _) => "single_weight_22",
+        (Product::Weight, ..) => "single_weight_11",
+    }
 }
 
 /// Rows of the result's rows or columns, k along them; and rows of a box.

@@ -1,0 +1,189 @@
+// archs: 90a
+// matmul_hopper_single.cu -- the products of matmul_hopper.cu, with an `a` that nobody wrote in planes: f32 as stored.
+//
+//   FORWARD, LAYER, BELOW, WEIGHT as in matmul.cuh, each with its epilogue (epilogue.cuh)
+//   single_PRODUCT_PQ takes P halves of each element of a, and has Q planes of fp16 in b:
+//   a b = (a.high b.low + a.low b.high) + a.high b.high, of which those are left out that are not taken
+//
+// The fragments of a go from memory to the registers that tensor cores read, and are split on the way: each 64 of the
+// contraction of a row have their own power of two. That costs less than a pass over memory that writes planes, where
+// these would be read once.
+//
+// Shapes    a: f32, matmul.cuh; b: planes, and its tensor map; out [splits][m][ldo], of LAYER as many planes as b has
+// Aliasing  out may not overlap anything
+// Launch    as hopper_block() (matmul_hopper.cuh)
+// Domain    m, n, k >= 1; FORWARD, LAYER, BELOW: k and a's pitch even, its data aligned to 8 bytes; of b as in
+//           matmul_hopper.cu. What lies beyond an operand's columns is not read. What is below 2^-114 in all may come
+//           out as 0
+// Repeats   the same bits whatever the number of blocks, as matmul_hopper.cu
+// Cost      2 m n k operations a product; reads (a once per 128 columns of out, b once per 128 rows) 4 bytes an element
+//           of a and 2 a plane and element of b, writes 4 an element of out: bound by arithmetic for k >= 512
+// Rust      src/backend/cuda/matmul/hopper.rs
+// Test      tests/linear.rs
+// Test      tests/linear_backward.rs
+#include "matmul_hopper.cuh"
+
+constexpr unsigned STEPS = WGMMA_DEPTH / 16;   // of 16 of the contraction
+
+// What a thread has of its warpgroup's 64 x 64 of a, as the fragments of wgmma.cuh have it: of each step of 16, four
+// registers of a pair each. Register r is of the lane's row r % 2.
+using Fragments = float[STEPS][4][2];
+
+// Those that begin at row `line` of out and `along` of the contraction, zero where there is nothing.
+template <bool MN>
+__device__ __forceinline__ void read(Fragments& v, const Matmul& m, unsigned line, unsigned along, unsigned end) {
+    const unsigned lane = threadIdx.x % WARP;
+    line += threadIdx.x % GROUP / WARP * 16 + lane / 4;
+    along += lane % 4 * 2;
+    const unsigned left = end - min(end, along);
+    const float* from = static_cast<const float*>(m.a.data) + (MN ? size_t(along) * m.a.pitch + line
+                                                                  : size_t(line) * m.a.pitch + along);
+#pragma unroll
+    for (unsigned s = 0; s < STEPS; ++s)
+#pragma unroll
+        for (unsigned r = 0; r < 4; ++r) {
+            const unsigned down = r % 2 * 8, right = s * 16 + r / 2 * 8;   // lines, and along the contraction
+            const bool exists = line + down < m.m;
+            if constexpr (MN) {
+#pragma unroll
+                for (unsigned e = 0; e < 2; ++e)
+                    v[s][r][e] = exists && right + e < left ? from[size_t(right + e) * m.a.pitch + down] : 0.0f;
+            } else {
+                float2 pair = make_float2(0.0f, 0.0f);
+                if (exists && right < left)
+                    pair = *reinterpret_cast<const float2*>(from + size_t(down) * m.a.pitch + right);
+                v[s][r][0] = pair.x;
+                v[s][r][1] = pair.y;
+            }
+        }
+}
+
+// The halves of fragments, each row times 2^exponent. Without LOW, high is all there is.
+template <bool LOW>
+struct Halves {
+    uint32_t high[STEPS][4], low[STEPS][4];
+    int exponent[2];   // of the lane's rows
+
+    __device__ __forceinline__ explicit Halves(const Fragments& v) {
+        unsigned largest[2] = {0, 0};
+        float to_range[2];
+#pragma unroll
+        for (unsigned i = 0; i < STEPS * 8; ++i)
+            largest[i / 2 % 2] = max(largest[i / 2 % 2], finite_order(v[i / 8][i / 2 % 4][i % 2]));
+#pragma unroll
+        for (unsigned row = 0; row < 2; ++row) {
+            // Four lanes share a row.
+            largest[row] = max(largest[row], __shfl_xor_sync(FULL_WARP, largest[row], 1));
+            largest[row] = max(largest[row], __shfl_xor_sync(FULL_WARP, largest[row], 2));
+            exponent[row] = plane_exponent(largest[row]);
+            to_range[row] = power_of_two(exponent[row]);
+        }
+#pragma unroll
+        for (unsigned i = 0; i < STEPS * 4; ++i) {
+            const float(&pair)[2] = v[i / 4][i % 4];
+            const HalfPairs halves(pair[0] * to_range[i % 2], pair[1] * to_range[i % 2]);
+            high[i / 4][i % 4] = halves.high;
+            if constexpr (LOW) low[i / 4][i % 4] = halves.low;
+        }
+    }
+};
+
+template <class P, int ADD>
+__device__ __forceinline__ void multiply(float (&d)[64], const uint32_t (&a)[4], uint32_t b, unsigned b_plane,
+                                         unsigned step) {
+    wgmma_f16_m64n128k16<P::B_MN, ADD>(d, a, P::B::descriptor(b, b_plane, step));
+}
+
+// d = the products of one stage, the small terms first as in matmul_hopper.cu.
+template <class P>
+__device__ __forceinline__ void multiply_stage(float (&d)[64], const Halves<P::A_PLANES == 2>& a, uint32_t b) {
+    constexpr bool A_LOW = P::A_PLANES == 2, B_LOW = P::B_PLANES == 2;
+#pragma unroll
+    for (unsigned step = 0; step < STEPS; ++step) {
+        if constexpr (B_LOW) {
+            if (step == 0) multiply<P, 0>(d, a.high[step], b, 1, step);
+            else multiply<P, 1>(d, a.high[step], b, 1, step);
+        }
+        if constexpr (A_LOW) {
+            if (step == 0 && !B_LOW) multiply<P, 0>(d, a.low[step], b, 0, step);
+            else multiply<P, 1>(d, a.low[step], b, 0, step);
+        }
+    }
+#pragma unroll
+    for (unsigned step = 0; step < STEPS; ++step) {
+        if (step == 0 && !A_LOW && !B_LOW) multiply<P, 0>(d, a.high[step], b, 0, step);
+        else multiply<P, 1>(d, a.high[step], b, 0, step);
+    }
+}
+
+// A warpgroup that multiplies. Both take turns: while the products of one are under way, the other adds up what it has
+// and splits what comes next, which was asked of memory a turn before.
+template <class P>
+__device__ __forceinline__ void consume(const Matmul& m, uint8_t* smem, unsigned warpgroup) {
+    Ring<P::STAGES> ring(smem, 0);
+    unsigned turn = warpgroup ^ 1;   // the parity of the phases of turns; the first of warpgroup 0 needs nobody
+    const unsigned tiles = tiles_of(m);
+    Fragments next;
+    {
+        const Tile tile(m, blockIdx.x);
+        read<P::A_MN>(next, m, tile.m0 + warpgroup * 64, tile.k_begin, tile.k_end);
+    }
+    for (unsigned t = blockIdx.x; t < tiles; t += gridDim.x) {
+        const Tile tile(m, t), after(m, min(t + gridDim.x, tiles - 1));
+        float sum[64];
+#pragma unroll
+        for (int i = 0; i < 64; ++i) sum[i] = 0.0f;
+        for (unsigned k = tile.k_begin; k < tile.k_end; k += WGMMA_DEPTH) {
+            const Halves<P::A_PLANES == 2> a(next);
+            const bool last = k + WGMMA_DEPTH >= tile.k_end;
+            read<P::A_MN>(next, m, (last ? after.m0 : tile.m0) + warpgroup * 64, last ? after.k_begin : k + WGMMA_DEPTH,
+                          last ? after.k_end : tile.k_end);   // after the very last tile in vain
+            const int exponent_b[2] = {block_exponent<P::B_MN>(m.b, tile.n0, k),
+                                       block_exponent<P::B_MN>(m.b, tile.n0 + (P::B_MN ? 64 : 0), k)};
+            float part[64];
+            mbar_wait(ring.full(), ring.parity);
+            mbar_wait(ring.turn(warpgroup), turn);
+            turn ^= 1;
+            reg_fence(part);
+            wgmma_fence();
+            multiply_stage<P>(part, a, P::B::base(smem_u32(smem) + ring.stage * P::STAGE));
+            wgmma_commit();
+            if (threadIdx.x % WARP == 0) mbar_arrive(ring.turn(warpgroup ^ 1));
+            wgmma_wait<0>();
+            if (threadIdx.x % WARP == 0) mbar_arrive(ring.empty(ring.stage));
+            reg_fence(part);
+#pragma unroll
+            for (int i = 0; i < 64; ++i)
+                sum[i] = fmaf(part[i], product_scale(a.exponent[i / 2 % 2], exponent_b[i / 32]), sum[i]);
+            ring.advance();
+        }
+        finish_tile<P>(sum, m, tile, smem);
+        // Lanes may have left it by different ways: the compiler shall know that these are the same in all.
+        __syncwarp();
+        ring.stage = __shfl_sync(FULL_WARP, ring.stage, 0);
+        ring.parity = __shfl_sync(FULL_WARP, ring.parity, 0);
+        turn = __shfl_sync(FULL_WARP, turn, 0);
+    }
+}
+
+template <class P>
+__device__ __forceinline__ void matmul_hopper_single(const HopperMatmul& g) {
+    extern __shared__ __align__(1024) uint8_t smem[];
+    put_barriers<P>(smem);
+    wait_for_last_kernel();
+    hopper_block<P>(g, smem, [&](unsigned warpgroup) { consume<P>(g.m, smem, warpgroup); });
+}
+
+#define ENTRY(name, product, a_planes, b_planes)                                                                     \
+    extern "C" __global__ void __launch_bounds__(384, 1) name(const __grid_constant__ HopperMatmul g) {              \
+        matmul_hopper_single<Plan<product, a_planes, b_planes, Number::FP16, false>>(g);                             \
+    }
+ENTRY(single_forward_22, FORWARD, 2, 2)
+ENTRY(single_forward_11, FORWARD, 1, 1)
+ENTRY(single_layer_22, LAYER, 2, 2)
+ENTRY(single_layer_11, LAYER, 1, 1)
+ENTRY(single_below_22, BELOW, 2, 2)
+ENTRY(single_below_11, BELOW, 1, 1)
+ENTRY(single_weight_22, WEIGHT, 2, 2)
+ENTRY(single_weight_21, WEIGHT, 2, 1)
+ENTRY(single_weight_11, WEIGHT, 1, 1)
