@@ -22,7 +22,7 @@ pub fn step_512x8<B: Backend>(bench: &mut Bench<'_, B>) {
 
 /// A narrow and deeper network, whose layers are bound by memory rather than arithmetic.
 pub fn step_128x21<B: Backend>(bench: &mut Bench<'_, B>) {
-    step(bench, ("step_128x21", 60_000), normalised_spec(128, 21), LossKind::CrossEntropy, ADAM);
+    step(bench, ("step_128x21", 30_000), normalised_spec(128, 21), LossKind::CrossEntropy, ADAM);
 }
 
 /// The papers' shallow network, on few samples and on all.

@@ -340,6 +340,27 @@ __device__ __forceinline__ void finish_weight(float (&sum)[64], const Matmul& a,
     else write_split<Pairs::EACH>(sum, a, split, at);
 }
 
+// The same, transposed: eight lanes have neighbours.
+template <bool WHOLE, int M16, int N8>
+__device__ __forceinline__ void write_flipped(float (&sum)[64], const Matmul& a, unsigned split,
+                                              const Place<M16, N8>& at) {
+    const float scale = scale_of(a);
+    float* out = static_cast<float*>(a.out.data) + (size_t(split) * a.n + at.column) * a.ldo + at.row;
+    each_column<WHOLE, M16, N8>(sum, [&](int j, unsigned number) {
+#pragma unroll
+        for (int i = 0; i < 4 * M16; ++i)
+            if (WHOLE || (at.row + i / 2 * 8 < a.m && at.column + 8 * number + i % 2 < a.n))
+                out[size_t(8 * number + i % 2) * a.ldo + i / 2 * 8] = scale * element<N8>(sum, i / 2, j, i % 2);
+    });
+}
+
+template <int M16, int N8>
+__device__ __forceinline__ void finish_flipped(float (&sum)[64], const Matmul& a, unsigned split,
+                                               const Place<M16, N8>& at) {
+    if (is_whole(a, at.m0, at.n0)) write_flipped<true>(sum, a, split, at);
+    else write_flipped<false>(sum, a, split, at);
+}
+
 // Everything that is left to do for the tile at row m0, column n0. `thread` counts the 256 threads of the eight
 // warps; `shared` has EPILOGUE_FLOATS<M16> floats, which nothing else may still be using. Afterwards `sum` is
 // undefined, and the caller's next call needs no barrier before it. NUMBER and PLANES: those of an operand; of bf16 z and g
@@ -353,5 +374,6 @@ __device__ __forceinline__ void finish(float (&sum)[64], const Matmul& a, unsign
     if constexpr (PRODUCT == LAYER) finish_layer<NUMBER, PLANES, M16, N8, Barrier>(sum, a, shared, at);
     else if constexpr (PRODUCT == FORWARD) finish_forward<NARROW, AHEAD, M16, N8, Barrier>(sum, a, shared, at);
     else if constexpr (PRODUCT == BELOW) finish_below<NARROW, AHEAD, M16, N8, Barrier>(sum, a, shared, at);
-    else finish_weight<M16, N8>(sum, a, split, at);
+    else if constexpr (PRODUCT == WEIGHT) finish_weight<M16, N8>(sum, a, split, at);
+    else finish_flipped<M16, N8>(sum, a, split, at);
 }

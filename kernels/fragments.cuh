@@ -153,7 +153,8 @@ struct ColumnMoments {
         for (unsigned i = 1; i < most; ++i) {
             const float weight = i < exist ? 1.0f / float(i + 1) : 0.0f;
 #pragma unroll
-            for (int c = 0; c < N; ++c) join(c, mean[c], squares[c], z(i, c), 0.0f, weight, weight * float(i));
+            for (int c = 0; c < N; ++c)
+                join(c, mean[c], squares[c], i < exist ? z(i, c) : mean[c], 0.0f, weight, weight * float(i));
         }
     }
 

@@ -56,10 +56,14 @@ template <int OPEN>
 __device__ __forceinline__ void wgmma_wait() {
     asm volatile("wgmma.wait_group.sync.aligned %0;" :: "n"(OPEN) : "memory");
 }
-// The compiler does not know that a product writes its sum later: here, it must not carry anything of d across.
+// The compiler does not know that a product writes its sum later, and reads its operand later: here, it must not carry
+// anything of d across, and has to have a.
 __device__ __forceinline__ void reg_fence(float (&d)[64]) {
 #pragma unroll
     for (int i = 0; i < 64; ++i) asm volatile("" : "+f"(d[i]) :: "memory");
+}
+__device__ __forceinline__ void reg_fence(uint32_t (&a)[4]) {
+    asm volatile("" : "+r"(a[0]), "+r"(a[1]), "+r"(a[2]), "+r"(a[3]) :: "memory");
 }
 
 // ---- the warpgroup's registers a thread, and barriers of a part of the block ----------------------------------------

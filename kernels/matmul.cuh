@@ -4,6 +4,7 @@
 //   LAYER    the same, and what becomes of z is the operand x of the layer above
 //   BELOW    g  [rows][inputs]  = dz W         a = dz, b = W        contraction over outputs
 //   WEIGHT   dW [outputs][inputs] = dz^T x     a = dz, b = x        contraction over rows, in splits
+//   FLIPPED  the same dW                       a = x,  b = dz       out, [inputs][outputs], is stored transposed
 //
 // Nothing is ever transposed in memory: where the contraction runs along rows of an operand, its tiles are read
 // transposed. src/backend/cuda/matmul.rs fills these structs, field for field.
@@ -24,11 +25,11 @@ struct Operand {
     float scale;
 };
 
-enum Product : unsigned { FORWARD, LAYER, BELOW, WEIGHT };
+enum Product : unsigned { FORWARD, LAYER, BELOW, WEIGHT, FLIPPED };
 
 constexpr unsigned TILE = 128;   // rows and columns of out that one block makes
 
-// out[split][m][ldo]; every split but WEIGHT's is the only one. The epilogue of the product is applied. Split s
+// out[split][m][ldo], of FLIPPED [split][n][ldo]; every split but WEIGHT's and FLIPPED's is the only one. The epilogue of the product is applied. Split s
 // contracts over k_per_split s .. min(k, k_per_split (s + 1)); k_per_split is a multiple of 64, and no split is empty.
 struct Matmul {
     Operand a, b;
@@ -42,7 +43,9 @@ struct Matmul {
     // LAYER: out has planes, and this is k of its blocks, [ceil(m / BLOCK_ROWS)][ceil(n / BLOCK_COLUMNS)], or null.
     int* exponents;
     uint64_t plane_stride;    // from a plane of out to the next; ldo is a multiple of 8
-    Input input;              // LAYER: norm and f of z. BELOW: the layer below; its f'(h) and dropout multiply g
+    // LAYER: norm and f of z. BELOW: the layer below; its f'(h) and dropout multiply g. FORWARD, FLIPPED: x, where the
+    // product forms it.
+    Input input;
 };
 
 // Tile number `index` of out, splits included: columns first, so that tiles at work together share rows of a.

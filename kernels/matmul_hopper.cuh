@@ -32,7 +32,7 @@ struct Plan {
     static constexpr Number NUMBER = NUMBER_;
     static constexpr unsigned A_PLANES = A_PLANES_, B_PLANES = B_PLANES_;
     static constexpr bool A_COPIED = A_COPIED_;
-    static constexpr bool A_MN = PRODUCT == WEIGHT, B_MN = PRODUCT == BELOW || PRODUCT == WEIGHT;
+    static constexpr bool A_MN = PRODUCT == WEIGHT || PRODUCT == FLIPPED, B_MN = A_MN || PRODUCT == BELOW;
     using A = WgmmaTile<A_MN, A_PLANES>;
     using B = WgmmaTile<B_MN, B_PLANES>;
     static constexpr unsigned A_BYTES = A_COPIED ? A::BYTES : 0, STAGE = A_BYTES + B::BYTES;   // a comes first

@@ -14,7 +14,8 @@ from .programs import ROOT
 
 LAYER, FIRST = 60_000 * 512 * 512, 60_000 * 784 * 512
 DEEP = 60_000 * (784 * 512 + 7 * 512 * 512 + 512 * 10)
-NARROW = 60_000 * (784 * 128 + 20 * 128 * 128 + 128 * 10)
+NARROW_FIRST = 30_000 * 784 * 128
+NARROW = NARROW_FIRST + 30_000 * (20 * 128 * 128 + 128 * 10)
 CELLS = 60_000 * 512
 PIXELS = 60_000 * 784
 
@@ -91,10 +92,13 @@ WORKLOADS = {
     "rpd_layer": ("rpd_layer/cuda/60000", "rpd_layer/60000", [SORT, CUB], dict(bytes=4 * CELLS)),
     "ranks_layer": ("ranks_layer/cuda/60000", "ranks_layer/60000", [SORT, CUB], dict(bytes=8 * CELLS)),
     "step_128x21_f32": (
-        "step_128x21/cuda/60000",
-        "step_128x21/60000",
+        "step_128x21/cuda/30000",
+        "step_128x21/30000",
         [EAGER, GRAPH, COMPILED, TF32, IN_TURN],
-        dict(halves=step(NARROW, 60_000 * 784 * 128, 3)),
+        dict(halves=step(NARROW, NARROW_FIRST, 3)),
+    ),
+    "step_128x21_bf16": (
+        "step_128x21/cuda-bf16/30000", "step_128x21/30000", [BF16], dict(halves=step(NARROW, NARROW_FIRST, 1)),
     ),
     "basin_sample": ("basin_sample/cuda/60000", "basin_sample/60000", [PLAIN], {}),
     "basin_weight": ("basin_weight/cuda/60000", "basin_weight/60000", [PLAIN], {}),

@@ -33,7 +33,7 @@ SHALLOW = [784, narrowed(2048), 10]
 STEPS = {
     "step_512x8/12000": partial(step_case, widths=DEEP, activation="relu", batch_norm=True, batch=shrunk(12_000)),
     "step_512x8/60000": partial(step_case, widths=DEEP, activation="relu", batch_norm=True, batch=shrunk(60_000)),
-    "step_128x21/60000": partial(step_case, widths=NARROW, activation="relu", batch_norm=True, batch=shrunk(60_000)),
+    "step_128x21/30000": partial(step_case, widths=NARROW, activation="relu", batch_norm=True, batch=shrunk(30_000)),
     "shallow/600": partial(
         step_case, widths=SHALLOW, activation="tanh", batch_norm=False, batch=shrunk(600), steps_per_call=20
     ),

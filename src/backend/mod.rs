@@ -115,7 +115,8 @@ pub trait Backend: Sync + Sized {
     ///
     /// `x` is [rows, inputs] and is formed on the fly from `input`; `weight` is [outputs, inputs], `bias`
     /// \[outputs\], `z` [rows, outputs]. What `kept` had is replaced; where there is plenty of memory it may take
-    /// 4 bytes an element of x and of W. Source: paper A, Eq. 1.
+    /// 4 bytes an element of x and of W. With it, as in training, z may be rounded in another way than without. Source:
+    /// paper A, Eq. 1.
     fn linear<R: Real>(
         &self,
         desc: Linear,

@@ -204,6 +204,7 @@ void wgmma_wait(HOST_CUDA_HERE) {
     host_cuda::meet_warpgroup(site);
 }
 inline void reg_fence(float (&)[64]) {}
+inline void reg_fence(uint32_t (&)[4]) {}
 
 // ---- the rest -------------------------------------------------------------------------------------------------------
 template <int REGISTERS>

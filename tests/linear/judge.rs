@@ -19,7 +19,7 @@ impl<R: Real> Call<'_, R> {
         self.run_for(backend, input, true)
     }
 
-    /// z, where nobody asks for moments.
+    /// z, where nobody asks for moments, nor keeps anything for a backward pass.
     pub fn run_alone<B: Backend>(&self, backend: &B, input: &Input<'_, B, R>) -> Vec<f64> {
         self.run_for(backend, input, false).0
     }
@@ -35,6 +35,7 @@ impl<R: Real> Call<'_, R> {
         let bias_buf = backend.upload(bias.unwrap_or(&[R::nan()])).unwrap();
         let mut z = poisoned::<B, R>(backend, rows * outputs + 2);
         let mut moments = poisoned::<B, R>(backend, 2 * outputs);
+        let mut kept = with_moments.then(B::Kept::default);
         backend
             .linear(
                 Linear { rows, inputs, outputs },
@@ -47,7 +48,7 @@ impl<R: Real> Call<'_, R> {
                     mean: Span { start: outputs, len: outputs },
                     var: Span { start: 0, len: outputs },
                 }),
-                None,
+                kept.as_mut(),
             )
             .unwrap();
         let z = wide(&all(backend, &z));

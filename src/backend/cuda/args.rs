@@ -171,6 +171,11 @@ impl Input {
         let field = Field { norm: norm.map_or(Norm::zeroed(), Norm::from), ..Field::zeroed() };
         Input { field, activation: activation(f), ..Input::zeroed() }
     }
+
+    /// Whether it says where z is.
+    pub fn has_field(&self) -> bool {
+        self.field.z.data != 0
+    }
 }
 
 impl<R: Real> From<&host::Input<'_, Cuda, R>> for Input {

@@ -1,5 +1,6 @@
 //! A run of layers in evaluation. Statistics are known beforehand, so the product of a layer makes the operand of the
-//! layer above at once (`kernels/matmul_*.cu`), and z is never stored; the bits are those of one `linear` after the other.
+//! layer above at once (`kernels/matmul_*.cu`), and z is never stored; the bits are those of
+//! one `linear` after the other, but where neither f nor a norm changes z: `linear` may then split it row by row.
 
 use super::args::{self, Values, address};
 use super::linear::linear;
@@ -48,7 +49,7 @@ pub(super) fn forward<R: Real>(
         } else {
             let [x, weight] = match operand {
                 Some(x) => [x, planes::of_weight(cuda, weight, outputs, inputs)?],
-                None => planes::of_layer(cuda, desc, &stored, weight, [None, None])?,
+                None => planes::of_layer(cuda, desc, &stored, None, weight, [None, None])?,
             };
             let (shape, bias) = ((rows, outputs, inputs), bias.map_or(0, address));
             if let Some(above) = &above {

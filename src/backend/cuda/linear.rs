@@ -23,7 +23,8 @@ pub(super) fn linear<R: Real>(
     if small::has_forward(desc, &moments) {
         return small::forward(cuda, desc, input, weight, bias, z);
     }
-    let [x, weight] = planes::of_layer(cuda, desc, input, weight, old)?;
+    let unformed = kept.as_ref().and_then(|_| planes::unformed(cuda, input, desc));
+    let [x, weight] = planes::of_layer(cuda, desc, input, unformed, weight, old)?;
     let tiles = moments.as_ref().map(|_| TileSums::new(cuda, rows, outputs)).transpose()?;
     let (shape, bias) = ((rows, outputs, inputs), bias.map_or(0, address));
     matmul::forward(cuda, (&x, &weight), shape, bias, Values::of(z.buf, z.span), tiles.as_ref())?;

@@ -2,7 +2,7 @@
 //! (`kernels/matmul_*.cu`), column sums joined (`kernels/combine.cu`). Or all at once, of few operations.
 
 use super::args::{self, Values, address_of};
-use super::matmul::{TILE, TileSums, small};
+use super::matmul::{TILE, TileSums, small, splits_first};
 use super::{Buffer, Cuda, Kept, combine, matmul, planes};
 use crate::Result;
 use crate::backend::*;
@@ -25,7 +25,10 @@ pub(super) fn linear_backward<R: Real>(
     }
     let bias = desc.bias.map(|at| Ok((at, cuda.scratch(rows.div_ceil(TILE) * outputs)?))).transpose()?;
     let sums = bias.as_ref().map(|(_, sums)| sums);
-    let dz = planes::of_delta(cuda, delta, grads, (rows, outputs), inputs, sums)?;
+    let unformed = planes::unformed(cuda, input, Linear { rows, inputs, outputs });
+    // Beside such an x, dz is the second operand.
+    let split = unformed.is_none() && splits_first(cuda, inputs);
+    let dz = planes::of_delta(cuda, delta, grads, (rows, outputs), split, sums)?;
     if let Some((at, sums)) = bias {
         combine::sum(cuda, &sums, (rows, outputs), address_of(grads, at))?;
     }
@@ -50,9 +53,9 @@ pub(super) fn linear_backward<R: Real>(
     }
 
     let formed;
-    let x = match kept.map(|kept| kept.x(rows, inputs)).transpose()?.flatten() {
-        Some(x) => x,
-        None => {
+    let x = match (&unformed, kept.map(|kept| kept.x(rows, inputs)).transpose()?.flatten()) {
+        (Some(x), _) | (None, Some(x)) => x,
+        (None, None) => {
             formed = planes::of_input(cuda, input, rows, inputs)?;
             &formed
         }

@@ -27,6 +27,7 @@ macro_rules! tensor_core_entry {
             (Product::Weight, _, (1, _)) => concat!($family, "_weight_11"),
             (Product::Weight, _, (_, 1)) => concat!($family, "_weight_21"),
             (Product::Weight, ..) => concat!($family, "_weight_22"),
+            (Product::Flipped, ..) => unreachable!("its x is not in planes"),
         }
     };
 }
@@ -37,9 +38,9 @@ pub(super) mod small;
 /// Rows and columns of a tile of the result.
 pub(super) const TILE: usize = 128;
 
-/// The most tiles, splits included, that are wanted of a product with a long contraction: two for each multiprocessor of
-/// a large card, where one more would take as long as two. No card's own number, so that the bits are the same on all.
-const WANTED_TILES: usize = 264;
+/// Multiprocessors of a large card, which a product with a long contraction is cut up for. No card's own number, so that the
+/// bits are the same on all.
+const PROCESSORS: usize = 132;
 /// The contraction is not split finer.
 const LEAST_SPLIT: usize = 256;
 /// Length of a split: a multiple of this.
@@ -103,7 +104,8 @@ pub(super) fn forward(
     out: Values,
     sums: Option<&TileSums>,
 ) -> Result<()> {
-    let args = Matmul { bias, ..Matmul::new((a, b), (m, n, k), out, sums) };
+    let input = a.unformed.unwrap_or_else(Zeroable::zeroed);
+    let args = Matmul { bias, input, ..Matmul::new((a, b), (m, n, k), out, sums) };
     launch(cuda, Product::Forward, args)
 }
 
@@ -136,22 +138,29 @@ pub(super) fn below(
     launch(cuda, Product::Below, args)
 }
 
-/// `out [m, n] = aᵀ b`, contracted over k in splits that are added in order.
+/// `out [m, n] = dzᵀ x`, contracted over k in splits that are added in order.
 pub(super) fn weight(
     cuda: &Cuda,
-    (a, b): (&Planes, &Planes),
+    (dz, x): (&Planes, &Planes),
     (m, n, k): (usize, usize, usize),
     out: Address,
 ) -> Result<()> {
     let (splits, k_per_split) = splits(m, n, k);
-    let args = Matmul::new((a, b), (m, n, k), Values::in_f32(out), None);
+    let in_f32 = Values::in_f32(out);
+    let (product, args) = match x.unformed {
+        None => (Product::Weight, Matmul::new((dz, x), (m, n, k), in_f32, None)),
+        Some(input) => {
+            let args = Matmul::new((x, dz), (n, m, k), in_f32, None);
+            (Product::Flipped, Matmul { input, ldo: n as u32, ..args })
+        }
+    };
     if splits == 1 {
-        return launch(cuda, Product::Weight, args);
+        return launch(cuda, product, args);
     }
     let partial = cuda.scratch::<f32>(splits * m * n)?;
     let out_of_splits = Values::in_f32(partial.address());
     let args = Matmul { out: out_of_splits, splits: splits as u32, k_per_split: k_per_split as u32, ..args };
-    launch(cuda, Product::Weight, args)?;
+    launch(cuda, product, args)?;
     combine::splits(cuda, &partial, splits, m * n, out)
 }
 
@@ -190,12 +199,18 @@ enum Product {
     Layer,
     Below,
     Weight,
+    Flipped,
 }
 
 /// Number of splits and the length of all but the last, by shape alone; none is empty.
 fn splits(m: usize, n: usize, k: usize) -> (usize, usize) {
     let tiles = m.div_ceil(TILE) * n.div_ceil(TILE);
-    let wanted = (WANTED_TILES / tiles).clamp(1, k.div_ceil(LEAST_SPLIT));
+    // As many splits as go into one round of all processors, or two or three, whichever takes the least time.
+    let rounds = |splits: usize| (tiles * splits).div_ceil(PROCESSORS);
+    let filling = |rounds: usize| (rounds * PROCESSORS / tiles).clamp(1, k.div_ceil(LEAST_SPLIT));
+    let takes_longer = |a: usize, b: usize| rounds(a) * b > rounds(b) * a;
+    let wanted =
+        [2, 3].map(filling).into_iter().fold(filling(1), |a, b| if takes_longer(a, b) { b } else { a });
     let k_per_split = k.div_ceil(wanted).next_multiple_of(SPLIT_STEP);
     (k.div_ceil(k_per_split), k_per_split)
 }
@@ -230,6 +245,13 @@ pub(super) fn splits_first(cuda: &Cuda, columns: usize) -> bool {
     family(cuda) == Family::Hopper && columns.div_ceil(TILE) <= MOST_TILES
 }
 
+/// Whether the products of a training step form their x [rows, features] of z, for results of so many columns. Planes
+/// would serve two of them, and where tensor cores are asked for one product only, these are what is waited for.
+pub(super) fn forms_first(cuda: &Cuda, features: usize, columns: usize) -> bool {
+    let few = cuda.precision == Precision::F32 || columns <= TILE;
+    few && features <= hopper::MOST_FEATURES && splits_first(cuda, columns)
+}
+
 fn launch(cuda: &Cuda, product: Product, args: Matmul) -> Result<()> {
     let kernel = match family(cuda) {
         Family::Simt => simt(product),
@@ -250,6 +272,7 @@ fn simt(product: Product) -> Kernel {
             Product::Layer => unreachable!("plain f32 has no operands to write"),
             Product::Below => "matmul_simt_below",
             Product::Weight => "matmul_simt_weight",
+            Product::Flipped => unreachable!("plain f32 has its x formed"),
         },
     )
 }
@@ -264,6 +287,23 @@ fn mma(product: Product, precision: Precision, planes: (u32, u32)) -> Kernel {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn splits_fill_rounds() {
+        // (m, n, k), and into how many k is cut.
+        for (shape, wanted) in [
+            ((512, 512, 60_000), 8),
+            ((10, 512, 60_000), 33),
+            ((128, 128, 30_000), 118),
+            ((1536, 1536, 60_000), 2),
+            ((512, 512, 200), 1),
+            ((4096, 4096, 60_000), 1),
+        ] {
+            let (splits, k_per_split) = splits(shape.0, shape.1, shape.2);
+            assert_eq!(splits, wanted, "{shape:?}");
+            assert!((splits - 1) * k_per_split < shape.2 && splits * k_per_split >= shape.2, "{shape:?}");
+        }
+    }
 
     #[test]
     fn hopper_needs_the_card_and_the_code() {

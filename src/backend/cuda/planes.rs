@@ -2,7 +2,7 @@
 
 use super::args::{self, Address, Values, address_of};
 use super::driver::Grid;
-use super::matmul::{Operand, splits_first};
+use super::matmul::{Operand, forms_first, splits_first};
 use super::{Buffer, Cuda, Kernel};
 use crate::backend::*;
 use crate::{Error, Result};
@@ -53,6 +53,8 @@ impl Format {
 /// An operand, and the memory it stands in: to be held until its products are queued.
 pub(super) struct Planes {
     pub operand: Operand,
+    /// An x that its products form while they read what is in memory, which is z.
+    pub unformed: Option<args::Input>,
     shape: (usize, usize),
     data: Option<Buffer<u8>>,
     exponents: Option<Buffer<u32>>,
@@ -125,6 +127,7 @@ impl Planes {
         let (data, pitch) = (values.data, shape.1 as u32);
         planes.map(|planes| Planes {
             operand: Operand { data, pitch, planes, scale: 1.0, ..Operand::zeroed() },
+            unformed: None,
             shape,
             data: None,
             exponents: None,
@@ -154,16 +157,38 @@ pub(super) fn of_input<R: Real>(
     Ok(planes)
 }
 
-/// Both operands of a layer's forward pass, in one launch: x [rows, inputs] and W [outputs, inputs], in the memory of
-/// `old` where that fits.
+/// The x [rows, inputs] of a layer in training, where its products form it: what is left of the norm, by ReLU, of a z in
+/// f32. Both passes ask alike.
+pub(super) fn unformed<R: Real>(
+    cuda: &Cuda,
+    input: &Input<'_, Cuda, R>,
+    Linear { rows, inputs, outputs }: Linear,
+) -> Option<Planes> {
+    let &Input::Field { field: Field { z, noise: None, .. }, activation: Activation::Relu, dropout: None } =
+        input
+    else {
+        return None;
+    };
+    let stored =
+        || Planes::in_place(Values::of(z.buf, z.span), Format::of(cuda.precision), (rows, inputs), true);
+    let stored = forms_first(cuda, inputs, outputs).then(stored).flatten()?;
+    Some(Planes { unformed: Some(input.into()), ..stored })
+}
+
+/// Both operands of a layer's forward pass, in one launch: x [rows, inputs], which may be `unformed`, and W
+/// [outputs, inputs], in the memory of `old` where that fits.
 pub(super) fn of_layer<R: Real>(
     cuda: &Cuda,
     Linear { rows, inputs, outputs }: Linear,
     input: &Input<'_, Cuda, R>,
+    unformed: Option<Planes>,
     weight: Part<'_, Cuda, R>,
     [old_x, old_weight]: [Option<Planes>; 2],
 ) -> Result<[Planes; 2]> {
-    let (x, of_x) = plan(cuda, input, (rows, inputs), splits_first(cuda, outputs), old_x)?;
+    let (x, of_x) = match unformed {
+        Some(x) => (x, None),
+        None => plan(cuda, input, (rows, inputs), splits_first(cuda, outputs), old_x)?,
+    };
     let (weight, of_weight) = plan(cuda, &as_input(weight), (outputs, inputs), false, old_weight)?;
     form(cuda, [of_x, of_weight])?;
     Ok([x, weight])
@@ -234,14 +259,14 @@ fn form(cuda: &Cuda, sources: [Option<OfInput>; 2]) -> Result<()> {
     unsafe { cuda.launch(OPERANDS_OF_INPUTS, grid, &args) }
 }
 
-/// dz [rows, columns], to be the first operand of products whose results have `inputs` columns; and on request its sums
-/// over each 128 rows, `[ceil(rows / 128), columns]`.
+/// dz [rows, columns], and on request its sums over each 128 rows, `[ceil(rows / 128), columns]`. `split`: its products
+/// split it themselves, should it be stored in f32.
 pub(super) fn of_delta<R: Real>(
     cuda: &Cuda,
     delta: &Delta<'_, Cuda, R>,
     grads: &Buffer<R>,
     (rows, columns): (usize, usize),
-    inputs: usize,
+    split: bool,
     sums: Option<&Buffer<f64>>,
 ) -> Result<Planes> {
     let format = Format::of(cuda.precision);
@@ -249,7 +274,7 @@ pub(super) fn of_delta<R: Real>(
     let sums = sums.map_or(0, Buffer::address);
     let shape = (rows, columns);
     let stored = match delta.norm {
-        None => Planes::in_place(Values::all(delta.grad), format, shape, splits_first(cuda, inputs)),
+        None => Planes::in_place(Values::all(delta.grad), format, shape, split),
         Some(_) => None,
     };
     let (planes, to) = match stored {
@@ -296,7 +321,7 @@ fn room(
         blocks_across: columns.div_ceil(BLOCK.1) as u32,
         scale: 1.0,
     };
-    Ok((Planes { operand, shape, data: Some(data), exponents }, to))
+    Ok((Planes { operand, unformed: None, shape, data: Some(data), exponents }, to))
 }
 
 /// Memory for `len` elements: the old one if it is just so large.

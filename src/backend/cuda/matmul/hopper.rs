@@ -11,10 +11,14 @@ use bytemuck::{Pod, Zeroable};
 /// In builds for sm_90a alone.
 pub(super) const FILE: &str = "matmul_hopper";
 const SINGLE_FILE: &str = "matmul_hopper_single";
+/// As in that kernel's file.
+pub(super) const MOST_FEATURES: usize = 1280;
 /// `WGMMA_DEPTH` of `kernels/tiles.cuh`: of the contraction, in a tile of an operand.
 const DEPTH: u32 = 64;
 /// `HOPPER_SHARED` of `kernels/matmul_hopper.cuh`.
 const SHARED: u32 = 211_568;
+/// `FORMED_SHARED` of `kernels/matmul_hopper_single.cu`.
+const FORMED_SHARED: u32 = 232_048;
 
 /// `HopperMatmul` of `kernels/matmul_hopper.cuh`.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -31,23 +35,25 @@ pub(super) fn launch(cuda: &Cuda, product: Product, m: Matmul) -> Result<()> {
     let (a, b) = match product {
         Product::Forward | Product::Layer => (k_major(&m.a, m.m, m.k), k_major(&m.b, m.n, m.k)),
         Product::Below => (k_major(&m.a, m.m, m.k), mn_major(&m.b, m.n, m.k)),
-        Product::Weight => (mn_major(&m.a, m.m, m.k), mn_major(&m.b, m.n, m.k)),
+        Product::Weight | Product::Flipped => (mn_major(&m.a, m.m, m.k), mn_major(&m.b, m.n, m.k)),
     };
     let map = |(stack, box_rows): (Stack, u32)| cuda.device.tensor_map(&stack, box_rows);
     let copied = m.a.planes > 0;
     let a = if copied { map(a)? } else { Zeroable::zeroed() };
     let b = map(b)?;
-    let kernel = if copied {
-        Kernel::new(FILE, tensor_core_entry!("hopper", product, cuda.precision, (m.a.planes, m.b.planes)))
-    } else {
-        Kernel::new(SINGLE_FILE, single(product, cuda.precision, m.b.planes))
+    let formed = matches!(product, Product::Forward | Product::Flipped) && m.input.has_field();
+    let (file, entry) = match (copied, formed) {
+        (true, _) => (FILE, tensor_core_entry!("hopper", product, cuda.precision, (m.a.planes, m.b.planes))),
+        (false, false) => (SINGLE_FILE, single(product, cuda.precision, m.b.planes)),
+        (false, true) => (SINGLE_FILE, self::formed(product, cuda.precision)),
     };
+    let shared = if formed { FORMED_SHARED } else { SHARED };
     let blocks = m.tiles().min(cuda.device.processors);
-    let grid = Grid { blocks: [blocks, 1, 1], threads: 384, shared: SHARED };
+    let grid = Grid { blocks: [blocks, 1, 1], threads: 384, shared };
     let args = HopperMatmul { a, b, m, unused: [0; 12] };
     // SAFETY: `HopperMatmul` is the kernel's parameter. Operands have the rows and columns of the product, which the
     // maps bound; `out` and the sums were found or made to fit m x n by the caller.
-    unsafe { cuda.launch(kernel.with_shared(SHARED), grid, &args) }
+    unsafe { cuda.launch(Kernel::new(file, entry).with_shared(shared), grid, &args) }
 }
 
 /// The kernel that splits its first operand, for so many planes of the second.
@@ -62,6 +68,18 @@ fn single(product: Product, precision: Precision, planes: u32) -> &'static str {
         (Product::Weight, Precision::F32, 1) => "single_weight_21",
         (Product::Weight, Precision::F32, _) => "single_weight_22",
         (Product::Weight, ..) => "single_weight_11",
+        (Product::Flipped, ..) => unreachable!("x is formed"),
+    }
+}
+
+/// The kernel that forms its first operand.
+fn formed(product: Product, precision: Precision) -> &'static str {
+    match (product, precision) {
+        (Product::Forward, Precision::F32) => "formed_forward_22",
+        (Product::Forward, _) => "formed_forward_11",
+        (Product::Flipped, Precision::F32) => "formed_flipped_22",
+        (Product::Flipped, _) => "formed_flipped_11",
+        _ => unreachable!("these take no x"),
     }
 }
 
