@@ -245,11 +245,15 @@ pub(super) fn splits_first(cuda: &Cuda, columns: usize) -> bool {
     family(cuda) == Family::Hopper && columns.div_ceil(TILE) <= MOST_TILES
 }
 
-/// Whether the products of a training step form their x [rows, features] of z, for results of so many columns. Planes
-/// would serve two of them, and where tensor cores are asked for one product only, these are what is waited for.
+/// Whether the products of a training step form their x [rows, features] of a z in f32, for results of so many columns.
+/// Planes would serve two of them: with one product of halves instead of three, forming x again takes longer than these.
 pub(super) fn forms_first(cuda: &Cuda, features: usize, columns: usize) -> bool {
-    let few = cuda.precision == Precision::F32 || columns <= TILE;
-    few && features <= hopper::MOST_FEATURES && splits_first(cuda, columns)
+    let gains = match cuda.precision {
+        Precision::F32 => true,
+        Precision::Tf32 => columns <= TILE,
+        Precision::Bf16 | Precision::Simt => false,
+    };
+    gains && features <= hopper::MOST_FEATURES && splits_first(cuda, columns)
 }
 
 fn launch(cuda: &Cuda, product: Product, args: Matmul) -> Result<()> {
