@@ -51,10 +51,12 @@ __device__ __forceinline__ void tile_moments(float (&z)[64], const Matmul& a, fl
         };
         double mean = 0.0, total = 0.0;
 #pragma unroll
-        for (unsigned warp = 0; warp < WARPS; ++warp) mean += rows_of(warp) * mean_of(warp);
+        for (unsigned warp = 0; warp < WARPS; ++warp)
+            if (rows_of(warp) > 0.0) mean += rows_of(warp) * mean_of(warp);
         mean /= double(rows);
 #pragma unroll
         for (unsigned warp = 0; warp < WARPS; ++warp) {
+            if (rows_of(warp) == 0.0) continue;   // whose z may be anything
             const double off = mean_of(warp) - mean;
             total += squares[warp * TILE + at.thread] + rows_of(warp) * off * off;
         }
@@ -363,8 +365,9 @@ __device__ __forceinline__ void finish_flipped(float (&sum)[64], const Matmul& a
 
 // Everything that is left to do for the tile at row m0, column n0. `thread` counts the 256 threads of the eight
 // warps; `shared` has EPILOGUE_FLOATS<M16> floats, which nothing else may still be using. Afterwards `sum` is
-// undefined, and the caller's next call needs no barrier before it. NUMBER and PLANES: those of an operand; of bf16 z and g
-// may rest as such. AHEAD: for the z of so many columns of fragments there are registers; with 0, for no way to write but EACH.
+// undefined, and the caller's next call needs no barrier before it. NUMBER and PLANES: those of an operand; of bf16 z
+// and g may rest as such. AHEAD: for the z of so many columns of fragments there are registers; with 0 neither are there
+// any for more than one way to write z.
 template <Product PRODUCT, Number NUMBER, unsigned PLANES, unsigned AHEAD, int M16, int N8, class Barrier>
 __device__ __forceinline__ void finish(float (&sum)[64], const Matmul& a, unsigned m0, unsigned n0, unsigned split,
                                        unsigned thread, float* shared) {

@@ -58,9 +58,10 @@ __device__ __forceinline__ void wgmma_wait() {
 }
 // The compiler does not know that a product writes its sum later, and reads its operand later: here, it must not carry
 // anything of d across, and has to have a.
-__device__ __forceinline__ void reg_fence(float (&d)[64]) {
+template <int N>
+__device__ __forceinline__ void reg_fence(float (&d)[N]) {
 #pragma unroll
-    for (int i = 0; i < 64; ++i) asm volatile("" : "+f"(d[i]) :: "memory");
+    for (int i = 0; i < N; ++i) asm volatile("" : "+f"(d[i]) :: "memory");
 }
 __device__ __forceinline__ void reg_fence(uint32_t (&a)[4]) {
     asm volatile("" : "+r"(a[0]), "+r"(a[1]), "+r"(a[2]), "+r"(a[3]) :: "memory");

@@ -29,8 +29,9 @@ enum Product : unsigned { FORWARD, LAYER, BELOW, WEIGHT, FLIPPED };
 
 constexpr unsigned TILE = 128;   // rows and columns of out that one block makes
 
-// out[split][m][ldo], of FLIPPED [split][n][ldo]; every split but WEIGHT's and FLIPPED's is the only one. The epilogue of the product is applied. Split s
-// contracts over k_per_split s .. min(k, k_per_split (s + 1)); k_per_split is a multiple of 64, and no split is empty.
+// out[split][m][ldo], of FLIPPED [split][n][ldo]; every split but WEIGHT's and FLIPPED's is the only one. The epilogue of
+// the product is applied. Split s contracts over k_per_split s .. min(k, k_per_split (s + 1)); k_per_split is a multiple
+// of 64, and no split is empty.
 struct Matmul {
     Operand a, b;
     Values out;

@@ -15,9 +15,8 @@
 // Aliasing  out may not overlap anything
 // Launch    as hopper_block() (matmul_hopper.cuh); formed_forward with FORMED_SHARED bytes of shared memory
 // Domain    m, n, k >= 1; FORWARD, LAYER, BELOW: k and a's pitch even, its data aligned to 8 bytes; formed_forward:
-//           k <= MOST_FEATURES; formed: no noise, no dropout; of b as in
-//           matmul_hopper.cu. What lies beyond an operand's columns is not read. What is below 2^-114 in all may come
-//           out as 0
+//           k <= MOST_FEATURES; formed: no noise, no dropout; of b as in matmul_hopper.cu. What lies beyond an operand's
+//           columns is not read. What is below 2^-114 in all may come out as 0
 // Repeats   the same bits whatever the number of blocks, as matmul_hopper.cu
 // Cost      2 m n k operations a product; reads (a once per 128 columns of out, b once per 128 rows) 4 bytes an element
 //           of a and 2 a plane and element of b, writes 4 an element of out: bound by arithmetic for k >= 512
@@ -126,13 +125,17 @@ struct FormedAcross {
         for (unsigned row = 0; row < 2; ++row) norm[row] = ColumnNorm(m.input.field.norm, min(line + 8 * row, m.m - 1));
     }
     __device__ __forceinline__ void form(Fragments& v, unsigned along, unsigned end) const {
-        const unsigned left = end - along, first = threadIdx.x % 4 * 2;
 #pragma unroll
         for (unsigned i = 0; i < STEPS * 8; ++i) {
-            const unsigned row = i / 2 % 2, k = first + i / 8 * 16 + i / 4 % 2 * 8 + i % 2;
             float& x = v[i / 8][i / 2 % 4][i % 2];
-            x = k < left ? formed(x, norm[row]) : 0.0f;   // no sample: nothing that would count as largest
+            x = formed(x, norm[i / 2 % 2]);
         }
+        if (along + WGMMA_DEPTH <= end) return;
+        // What is of no sample shall not count as largest.
+        along += threadIdx.x % 4 * 2;
+#pragma unroll
+        for (unsigned i = 0; i < STEPS * 8; ++i)
+            if (along + i / 8 * 16 + i / 4 % 2 * 8 + i % 2 >= end) v[i / 8][i / 2 % 4][i % 2] = 0.0f;
     }
 };
 
@@ -209,13 +212,12 @@ __device__ __forceinline__ void multiply_stage(float (&d)[64], const Halves<P::A
 }
 
 // A warpgroup that multiplies. Both take turns: while the products of one are under way, the other adds up what it has
-// and forms and splits what comes next.
+// and splits what comes next.
 //
-// That is asked of memory when a warpgroup's own products have begun. Asked before, these would wait for it: the compiler
-// puts a wait for one of these numbers before the products, and what waits for one waits for all.
+// That is asked of memory, and formed, while a warpgroup's own products are under way. Asked before, these would wait for
+// it: the compiler puts a wait for one of these numbers before the products, and what waits for one waits for all.
 template <class P, class First>
 __device__ __forceinline__ void consume(const Matmul& m, uint8_t* smem, unsigned warpgroup) {
-    First first(m, smem);
     Ring<P::STAGES> ring(smem, 0);
     unsigned turn = warpgroup ^ 1;   // the parity of the phases of turns; the first of warpgroup 0 needs nobody
     const unsigned tiles = tiles_of(m);
@@ -226,18 +228,17 @@ __device__ __forceinline__ void consume(const Matmul& m, uint8_t* smem, unsigned
         next_b[0] = block_exponent<P::B_MN>(m.b, n0, k);
         next_b[1] = P::B_MN ? block_exponent<P::B_MN>(m.b, n0 + 64, k) : next_b[0];
     };
-    {
-        const Tile tile(m, blockIdx.x);
-        ask(tile.m0, tile.n0, tile.k_begin, tile.k_end);
-    }
+    const Tile begin(m, blockIdx.x);
+    ask(begin.m0, begin.n0, begin.k_begin, begin.k_end);
+    First first(m, smem);
+    first.enter(m, begin.m0 + warpgroup * 64);
+    first.form(next, begin.k_begin, begin.k_end);
     for (unsigned t = blockIdx.x; t < tiles; t += gridDim.x) {
         const Tile tile(m, t), after(m, min(t + gridDim.x, tiles - 1));
-        first.enter(m, tile.m0 + warpgroup * 64);
         float sum[64];
 #pragma unroll
         for (int i = 0; i < 64; ++i) sum[i] = 0.0f;
         for (unsigned k = tile.k_begin; k < tile.k_end; k += WGMMA_DEPTH) {
-            first.form(next, k, tile.k_end);
             Halves<P::A_PLANES == 2> a(next);
             const int exponent_b[2] = {next_b[0], next_b[1]};
             float part[64];
@@ -251,8 +252,13 @@ __device__ __forceinline__ void consume(const Matmul& m, uint8_t* smem, unsigned
             wgmma_commit();
             if (threadIdx.x % WARP == 0) mbar_arrive(ring.turn(warpgroup ^ 1));
             const bool last = k + WGMMA_DEPTH >= tile.k_end;
-            ask(last ? after.m0 : tile.m0, last ? after.n0 : tile.n0, last ? after.k_begin : k + WGMMA_DEPTH,
-                last ? after.k_end : tile.k_end);   // after the very last tile in vain
+            const unsigned m0 = last ? after.m0 : tile.m0, n0 = last ? after.n0 : tile.n0;
+            const unsigned along = last ? after.k_begin : k + WGMMA_DEPTH, end = last ? after.k_end : tile.k_end;
+            ask(m0, n0, along, end);   // after the very last tile in vain
+            if (last) first.enter(m, m0 + warpgroup * 64);
+            first.form(next, along, end);
+#pragma unroll
+            for (unsigned i = 0; i < STEPS * 4; ++i) reg_fence(next[i / 4][i % 4]);   // it is formed now, not later
             wgmma_wait<0>();
             if (threadIdx.x % WARP == 0) mbar_arrive(ring.empty(ring.stage));
             reg_fence(part);

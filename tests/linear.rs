@@ -23,7 +23,7 @@ on_each_backend!(shifted_moments, wrong_lengths);
 on_cpu!(f64_matches, rows_stand_alone);
 
 /// Rows, inputs, outputs: every edge of a tile, few and many rows.
-const SHAPES: [(usize, usize, usize); 16] = [
+const SHAPES: [(usize, usize, usize); 18] = [
     (1, 1, 1),
     (1, 65, 10),
     (1, 200, 129),
@@ -40,6 +40,8 @@ const SHAPES: [(usize, usize, usize); 16] = [
     (259, 129, 127),
     (259, 100, 65),
     (259, 10, 7),
+    (259, 256, 136),
+    (131, 1280, 128),
 ];
 
 fn f64_matches<B: Backend>(backend: &B) {
@@ -247,6 +249,17 @@ fn only_rows_with_a_nan_are_lost<B: Backend>(backend: &B, precision: Precision) 
             let z = judge_plain(backend, precision, &format!("{bad} in W"), &x, &weight);
             for (i, z) in z.iter().enumerate() {
                 assert!(z.is_finite() != (i % OUTPUTS == 9), "{bad} in W: {z} at {i}");
+            }
+
+            x[5 * inputs + 7] = bad;
+            weight[9 * inputs + 3] = 0.5;
+            let z = backend.upload(&x).unwrap();
+            let field = Field { z: Part::new(&z, 0, x.len()), noise: None, norm: None };
+            let call = Call { rows: ROWS, inputs, outputs: OUTPUTS, weight: &weight, bias: None };
+            let behind = Input::Field { field, activation: Activation::Relu, dropout: None };
+            for (i, z) in call.run(backend, &behind).0.iter().enumerate() {
+                let lost = i / OUTPUTS == 5 && bad != f32::NEG_INFINITY;
+                assert!(z.is_finite() != lost, "{bad} behind ReLU: {z} at {i}");
             }
         }
     }

@@ -11,6 +11,7 @@ use judge::*;
 on_each_precision!(
     matches_definition,
     large_shapes,
+    behind_relu,
     pixels_below,
     mixed_magnitudes,
     only_rows_with_a_nan_are_lost,
@@ -86,6 +87,17 @@ fn in_turn<R: Real>(shapes: &[(usize, usize, usize)], judge: impl Fn(&Call<R>, P
                 dropout: (turn % 3 == 0).then_some(DROPOUT),
             };
             judge(&call, parts, turn % 5 < 3);
+        }
+    }
+}
+
+/// What most networks have below: nothing but a norm, or not even that, and ReLU. Parts of tiles, whole ones, and splits.
+fn behind_relu<B: Backend>(backend: &B, precision: Precision) {
+    for (rows, inputs, outputs) in [(127, 100, 10), (700, 130, 200), (1100, 256, 136)] {
+        let call = Call::<f32>::new(rows, inputs, outputs);
+        for norm in [true, false] {
+            let parts = Parts { norm, activation: Activation::Relu, ..PLAIN };
+            call.judge(backend, parts, norm, |k| bound(precision, k), f32_sums);
         }
     }
 }

@@ -34,6 +34,7 @@ EAGER = peer("torch_eager", "eager+fused")
 GRAPH = peer("torch_graph", "graph+fused")
 COMPILED = peer("torch_compile", "compile+fused")
 TF32 = peer("torch_tf32_compile", "compile+fused", matmul="tf32")
+TF32_GRAPH = peer("torch_tf32_compile_graph", "compile_graph+fused", matmul="tf32")
 BF16 = peer("torch_bf16_compile", "compile+fused", matmul="bf16")
 TF32_EAGER = peer("torch_tf32_eager", "eager+fused", matmul="tf32")
 BF16_EAGER = peer("torch_bf16_eager", "eager+fused", matmul="bf16")
@@ -54,7 +55,7 @@ WORKLOADS = {
     "step_512x8_f32": (
         "step_512x8/cuda/60000",
         "step_512x8/60000",
-        [EAGER, GRAPH, COMPILED, TF32, IN_TURN],
+        [EAGER, GRAPH, COMPILED, TF32, TF32_GRAPH, IN_TURN],
         dict(halves=step(DEEP, FIRST, 3)),
     ),
     "step_512x8_tf32": (
@@ -94,7 +95,7 @@ WORKLOADS = {
     "step_128x21_f32": (
         "step_128x21/cuda/30000",
         "step_128x21/30000",
-        [EAGER, GRAPH, COMPILED, TF32, IN_TURN],
+        [EAGER, GRAPH, COMPILED, TF32, TF32_GRAPH, IN_TURN],
         dict(halves=step(NARROW, NARROW_FIRST, 3)),
     ),
     "step_128x21_bf16": (

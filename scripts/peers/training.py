@@ -82,7 +82,7 @@ def make_optimizer(setting, name, net):
     options = dict(lr=LEARNING_RATE)
     if setting.variant.endswith("+fused"):
         options["fused"] = True
-    if setting.variant.startswith("graph"):
+    if "graph" in setting.variant:
         options["capturable"] = True
     return OPTIMIZERS[name](net.parameters(), **options)
 
@@ -138,4 +138,11 @@ def graph(loss, optimizer):
     return recording.replay
 
 
-VARIANTS = dict(eager=eager, compile=compiled, compile_full=compiled_whole, graph=graph)
+def compiled_graph(loss, optimizer):
+    """Both: what is compiled, recorded once and replayed."""
+    return graph(torch.compile(loss, dynamic=False), optimizer)
+
+
+VARIANTS = dict(
+    eager=eager, compile=compiled, compile_full=compiled_whole, compile_graph=compiled_graph, graph=graph
+)

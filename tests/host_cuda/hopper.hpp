@@ -203,7 +203,8 @@ void wgmma_wait(HOST_CUDA_HERE) {
     host_cuda::worker->my(host_cuda::worker->product_groups).wait(OPEN);
     host_cuda::meet_warpgroup(site);
 }
-inline void reg_fence(float (&)[64]) {}
+template <int N>
+void reg_fence(float (&)[N]) {}
 inline void reg_fence(uint32_t (&)[4]) {}
 
 // ---- the rest -------------------------------------------------------------------------------------------------------
