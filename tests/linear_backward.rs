@@ -93,7 +93,7 @@ fn in_turn<R: Real>(shapes: &[(usize, usize, usize)], judge: impl Fn(&Call<R>, P
 
 /// What most networks have below: nothing but a norm, or not even that, and ReLU. Parts of tiles, whole ones, and splits.
 fn behind_relu<B: Backend>(backend: &B, precision: Precision) {
-    for (rows, inputs, outputs) in [(127, 100, 10), (700, 130, 200), (1100, 256, 136)] {
+    for (rows, inputs, outputs) in [(127, 100, 10), (300, 130, 140), (520, 128, 128)] {
         let call = Call::<f32>::new(rows, inputs, outputs);
         for norm in [true, false] {
             let parts = Parts { norm, activation: Activation::Relu, ..PLAIN };
