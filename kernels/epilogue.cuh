@@ -7,58 +7,59 @@ struct WholeBlock {
     static __device__ __forceinline__ void sync() { __syncthreads(); }
 };
 
-// Mean of each column of the tile and the sum of squared deviations from it, over the rows that exist. A warp counts from
-// its first row on: however far from zero a column is, its moments have the precision that they have near zero.
+// The columns' sums of term(element) over the warp's rows that exist, times `factor` to partial.
+template <int M16, int N8, class Term>
+__device__ __forceinline__ void sum_columns(float (&z)[64], const Matmul& a, float factor, float* partial,
+                                            const Place<M16, N8>& at, const Term& term) {
+    float v[2 * N8];
+#pragma unroll
+    for (int c = 0; c < 2 * N8; ++c) {
+        v[c] = 0.0f;
+#pragma unroll
+        for (int i = 0; i < 2 * M16; ++i)
+            if (at.row + 8 * i < a.m) v[c] += term(element<N8>(z, i, c / 2, c % 2));
+    }
+    warp_columns<M16, N8>(v, factor, partial, at);
+}
+
+// Mean of each column of the tile and the sum of squared deviations from it. Each warp takes deviations from the mean of
+// its rows, rounded to f32; what they add up to tells what that has lost.
 template <int M16, int N8, class Barrier>
 __device__ __forceinline__ void tile_moments(float (&z)[64], const Matmul& a, float* shared,
                                              const Place<M16, N8>& at) {
     constexpr unsigned WARPS = Place<M16, N8>::BELOW_EACH_OTHER, ROWS = 16 * M16;   // below each other, and of each
-    float *origins = shared, *means = origins + WARPS * TILE, *squares = means + WARPS * TILE;
-    const unsigned lane = at.thread % WARP;
-    float* origin = origins + at.warp_row * TILE + at.first_column + lane % 4 * 2;
-#pragma unroll
-    for (int j = 0; j < N8; ++j)
-        if (lane < 4)
-            *reinterpret_cast<float2*>(origin + 8 * j) = make_float2(element<N8>(z, 0, j, 0), element<N8>(z, 0, j, 1));
+    float *means = shared, *sums = means + WARPS * TILE, *squares = sums + WARPS * TILE;
+    const unsigned rows = min(TILE, a.m - at.m0);
+    const auto rows_of = [=](unsigned warp) { return min(ROWS, rows - min(rows, warp * ROWS)); };
+    const float share = 1.0f / float(max(1u, rows_of(at.warp_row)));
+    sum_columns<M16, N8>(z, a, share, means, at, [](float z) { return z; });
     __syncwarp();
+    const float* mean_here = means + at.warp_row * TILE + at.first_column + at.thread % 4 * 2;
 #pragma unroll
     for (int j = 0; j < N8; ++j) {
-        const float2 pair = *reinterpret_cast<const float2*>(origin + 8 * j);
+        const float2 of = *reinterpret_cast<const float2*>(mean_here + 8 * j);
 #pragma unroll
         for (int i = 0; i < 2 * M16; ++i) {
-            element<N8>(z, i, j, 0) -= pair.x;
-            element<N8>(z, i, j, 1) -= pair.y;
+            element<N8>(z, i, j, 0) -= of.x;
+            element<N8>(z, i, j, 1) -= of.y;
         }
     }
-    const unsigned exist = at.row < a.m ? min(unsigned(2 * M16), (a.m - at.row + 7) / 8) : 0;
-    ColumnMoments<2 * N8> of(exist, 2 * M16, [&](int i, int c) { return element<N8>(z, i, c / 2, c % 2); });
-    of.template fold_rows<N8>(4);
-    of.template fold_rows<N8 / 2>(8);
-    of.template fold_rows<N8 / 4>(16);
-    const unsigned first = (lane >> 2 & 1) * N8 + (lane >> 3 & 1) * (N8 / 2) + (lane >> 4) * (N8 / 4);
-    const unsigned to = at.warp_row * TILE + at.first_column + lane % 4 * 2;
-#pragma unroll
-    for (unsigned i = 0; i < N8 / 4; ++i) {
-        means[to + (first + i) / 2 * 8 + (first + i) % 2] = of.mean[i];
-        squares[to + (first + i) / 2 * 8 + (first + i) % 2] = of.squares[i];
-    }
+    sum_columns<M16, N8>(z, a, 1.0f, sums, at, [](float off) { return off; });
+    sum_columns<M16, N8>(z, a, 1.0f, squares, at, [](float off) { return off * off; });
     Barrier::sync();
     if (at.thread < TILE && at.n0 + at.thread < a.n) {
-        const unsigned rows = min(TILE, a.m - at.m0);
-        const auto rows_of = [&](unsigned warp) { return double(min(ROWS, rows - min(rows, warp * ROWS))); };
-        const auto mean_of = [&](unsigned warp) {
-            return double(origins[warp * TILE + at.thread]) + means[warp * TILE + at.thread];
-        };
         double mean = 0.0, total = 0.0;
 #pragma unroll
-        for (unsigned warp = 0; warp < WARPS; ++warp)
-            if (rows_of(warp) > 0.0) mean += rows_of(warp) * mean_of(warp);
+        for (unsigned warp = 0; warp < WARPS; ++warp) {
+            const unsigned i = warp * TILE + at.thread;
+            mean += double(rows_of(warp)) * means[i] + sums[i];
+        }
         mean /= double(rows);
 #pragma unroll
         for (unsigned warp = 0; warp < WARPS; ++warp) {
-            if (rows_of(warp) == 0.0) continue;   // whose z may be anything
-            const double off = mean_of(warp) - mean;
-            total += squares[warp * TILE + at.thread] + rows_of(warp) * off * off;
+            const unsigned i = warp * TILE + at.thread;
+            const double off = means[i] - mean;
+            total += squares[i] + off * (2.0 * sums[i] + double(rows_of(warp)) * off);
         }
         const size_t part = size_t(at.m0 / TILE) * a.n + at.n0 + at.thread;
         a.first[part] = mean;

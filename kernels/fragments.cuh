@@ -133,56 +133,19 @@ __device__ __forceinline__ void fold(float (&v)[N], unsigned bit) {
     }
 }
 
-// Mean of a column over some rows, and the sum of squared deviations from it: of each of a lane's columns, over the `rows`
-// that it knows of. Rows are joined as Chan, Golub and LeVeque do (1979): n and m of them have the mean of both, and to the
-// squares comes n m / (n + m) times the square of the distance between theirs.
-template <int N>
-struct ColumnMoments {
-    float mean[N], squares[N];
-    unsigned rows;
-
-    // Of the lane's own rows, of which the first `exist` exist; z(i, c) is row i of column c.
-    template <class Field>
-    __device__ __forceinline__ ColumnMoments(unsigned exist, unsigned most, const Field& z) : rows(exist) {
+// v [n8][2] of every lane, summed over the warp's rows, times `factor` to partial[warp_row][column].
+template <int M16, int N8>
+__device__ __forceinline__ void warp_columns(float (&v)[2 * N8], float factor, float* partial,
+                                             const Place<M16, N8>& at) {
+    fold<N8>(v, 4);
+    fold<N8 / 2>(v, 8);
+    fold<N8 / 4>(v, 16);
+    const unsigned lane = at.thread % WARP;
+    const unsigned first = (lane >> 2 & 1) * N8 + (lane >> 3 & 1) * (N8 / 2) + (lane >> 4) * (N8 / 4);
+    float* to = partial + at.warp_row * TILE + at.first_column + lane % 4 * 2;
 #pragma unroll
-        for (int c = 0; c < N; ++c) {
-            mean[c] = exist > 0 ? z(0, c) : 0.0f;
-            squares[c] = 0.0f;
-        }
-#pragma unroll
-        for (unsigned i = 1; i < most; ++i) {
-            const float weight = i < exist ? 1.0f / float(i + 1) : 0.0f;
-#pragma unroll
-            for (int c = 0; c < N; ++c)
-                join(c, mean[c], squares[c], i < exist ? z(i, c) : mean[c], 0.0f, weight, weight * float(i));
-        }
-    }
-
-    // Column c: these rows and others, which weigh so much in the mean and in the squares.
-    __device__ __forceinline__ void join(int c, float mean_here, float squares_here, float mean_there,
-                                         float squares_there, float weight, float weight_of_squares) {
-        const float apart = mean_there - mean_here;
-        mean[c] = fmaf(apart, weight, mean_here);
-        squares[c] = fmaf(apart * apart, weight_of_squares, squares_here + squares_there);
-    }
-
-    // As fold() does it, with the rows of the partner.
-    template <int HALF>
-    __device__ __forceinline__ void fold_rows(unsigned bit) {
-        const bool upper = threadIdx.x & bit;
-        const unsigned there = __shfl_xor_sync(FULL_WARP, rows, bit), both = rows + there;
-        const float weight = rows == there ? 0.5f : float(there) / float(both);
-#pragma unroll
-        for (int i = 0; i < HALF; ++i) {
-            const float send_mean = upper ? mean[i] : mean[HALF + i], send_squares = upper ? squares[i] : squares[HALF + i];
-            const float mean_there = __shfl_xor_sync(FULL_WARP, send_mean, bit);
-            const float squares_there = __shfl_xor_sync(FULL_WARP, send_squares, bit);
-            join(i, upper ? mean[HALF + i] : mean[i], upper ? squares[HALF + i] : squares[i], mean_there, squares_there,
-                 weight, weight * float(rows));
-        }
-        rows = both;
-    }
-};
+    for (unsigned i = 0; i < N8 / 4; ++i) to[(first + i) / 2 * 8 + (first + i) % 2] = factor * v[i];
+}
 
 // The sum over the warps below each other, of the tile's column `column`.
 template <int M16>
