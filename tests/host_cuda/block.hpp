@@ -64,6 +64,9 @@ struct Launch {
 
 enum class State : uint8_t { READY, AT_BARRIER, IN_COLLECTIVE, POLLING, ENDED };
 
+// How many products of a warp or a warpgroup are remembered: more than are under way at a time.
+constexpr unsigned KEPT_PRODUCTS = 16;
+
 struct Thread {
     Fiber* fiber = nullptr;
     uint3 index{};
@@ -78,6 +81,7 @@ struct Thread {
     // Of the collective operation that ended last: who took part, and in which turn each was.
     unsigned partners = 0, turns = 0;
     unsigned products = 0;   // of matrices, begun in this block
+    uint32_t operands[KEPT_PRODUCTS][4] = {};   // of the last ones, what they have in registers
     bool waited = false;     // for the kernel before
 };
 
@@ -121,8 +125,8 @@ struct Warp {
 constexpr unsigned BARRIERS = 24, FIRST_WARPGROUP = 16;
 constexpr unsigned EVERYBODY = 0;   // as a count: all threads that have not ended
 
-// Warps and warpgroups, and how many products of each are remembered: more than are under way at a time.
-constexpr unsigned GROUPS = MOST_THREADS / WARP + MOST_THREADS / WARPGROUP, KEPT_PRODUCTS = 16;
+// Warps and warpgroups.
+constexpr unsigned GROUPS = MOST_THREADS / WARP + MOST_THREADS / WARPGROUP;
 
 // One OS thread, and the block it is running.
 class Worker {

@@ -140,14 +140,9 @@ void add_rows(float* d, const float* const (&rows)[2], const float* b) {
     }
 }
 
-inline void make_product(const std::function<void()>& product) {
-    if (options.late_products) worker->my(worker->product_groups).add(product);
-    else product();
-}
-
 template <Half half, unsigned N, bool A_MN, bool B_MN, bool ADD>
 void wgmma(float (&d)[N / 2], uint64_t a, uint64_t b) {
-    make_product([at = d, a, b, number = worker->thread->products++] {
+    const auto product = [at = d, a, b, number = worker->thread->products++] {
         const float* operands = worker->together(
             worker->warpgroup(), number, {a, b}, (64 + N) * 16 + 1, [=](float* into) {
                 for (unsigned i = 0; i < 64 * 16; ++i) *into++ = operand<half>(a, A_MN, i / 16, i % 16);
@@ -156,23 +151,27 @@ void wgmma(float (&d)[N / 2], uint64_t a, uint64_t b) {
         const unsigned thread = worker->thread->linear % WARPGROUP;
         const float* row = operands + (thread / 32 * 16 + thread % 32 / 4) * 16;
         add_rows<N, ADD>(at, {row, row + 8 * 16}, operands + 64 * 16);
-    });
+    };
+    if (options.late_products) worker->my(worker->product_groups).add(product);
+    else product();
 }
 
-// A in registers, of which a chip reads those of other lanes, too: the values that they have when the product begins.
+// A in registers, of which a product reads those of other lanes, too: always when it is waited for, since all have begun
+// it then.
 template <Half half, unsigned N, bool B_MN, bool ADD>
-void wgmma(float (&d)[N / 2], const uint32_t (&a)[4], uint64_t b, Site site) {
-    const Lanes lanes = worker->exchange(~0u, {a[0] | uint64_t(a[1]) << 32, a[2] | uint64_t(a[3]) << 32}, site);
-    std::array<float, 32> rows;
-    for (unsigned i = 0; i < 32; ++i) {
-        const unsigned h = i / 16, k = i % 16;
-        const uint64_t pairs = lanes.word(lane() / 4 * 4 + k % 8 / 2, k / 8);
-        rows[i] = number<half>(uint16_t(pairs >> (h * 32 + k % 2 * 16)));
-    }
-    make_product([at = d, rows, b, number = worker->thread->products++] {
-        const float* of_b = worker->together(worker->warpgroup(), number, {0, b}, N * 16 + 1,
+void wgmma(float (&d)[N / 2], const uint32_t (&a)[4], uint64_t b) {
+    const unsigned product = worker->thread->products++;
+    memcpy(worker->thread->operands[product % KEPT_PRODUCTS], a, sizeof a);
+    worker->my(worker->product_groups).add([at = d, b, product] {
+        float rows[2][16];
+        for (unsigned i = 0; i < 32; ++i) {
+            const unsigned h = i / 16, k = i % 16;
+            const Thread& of = worker->thread[int(k % 8 / 2) - int(lane() % 4)];
+            rows[h][k] = number<half>(uint16_t(of.operands[product % KEPT_PRODUCTS][k / 8 * 2 + h] >> k % 2 * 16));
+        }
+        const float* of_b = worker->together(worker->warpgroup(), product, {0, b}, N * 16 + 1,
                                              [=](float* into) { read_b<half, N, B_MN>(into, b); });
-        add_rows<N, ADD>(at, {rows.data(), rows.data() + 16}, of_b);
+        add_rows<N, ADD>(at, {rows[0], rows[1]}, of_b);
     });
 }
 
@@ -189,8 +188,8 @@ inline void meet_warpgroup(Site site) {
         host_cuda::wgmma<half, 128, A_MN, B_MN, ADD>(d, a, b);                                                       \
     }                                                                                                                \
     template <int B_MN, int ADD>                                                                                     \
-    void name(float (&d)[64], const uint32_t (&a)[4], uint64_t b, HOST_CUDA_HERE) {                                  \
-        host_cuda::wgmma<half, 128, B_MN, ADD>(d, a, b, site);                                                       \
+    void name(float (&d)[64], const uint32_t (&a)[4], uint64_t b) {                                                  \
+        host_cuda::wgmma<half, 128, B_MN, ADD>(d, a, b);                                                             \
     }
 WGMMA_M64N128K16(wgmma_f16_m64n128k16, host_cuda::Half::F16)
 WGMMA_M64N128K16(wgmma_bf16_m64n128k16, host_cuda::Half::BF16)
