@@ -20,36 +20,19 @@
 // Test      tests/linear_backward.rs
 #include "matmul_hopper.cuh"
 
-template <class P, int ADD>
-__device__ __forceinline__ void multiply(float (&d)[64], uint32_t a, unsigned a_plane, uint32_t b, unsigned b_plane,
-                                         unsigned step) {
-    const uint64_t a_tile = P::A::descriptor(a, a_plane, step), b_tile = P::B::descriptor(b, b_plane, step);
-    if constexpr (P::NUMBER == Number::FP16) wgmma_f16_m64n128k16<P::A_MN, P::B_MN, ADD>(d, a_tile, b_tile);
-    else wgmma_bf16_m64n128k16<P::A_MN, P::B_MN, ADD>(d, a_tile, b_tile);
-}
-
-// d = the products of one stage. The small terms of the whole depth come first: as long as the sum is small, what its
-// rounding loses is small too.
+// A stage whose tiles of both operands are in shared memory, at these.
 template <class P>
-__device__ __forceinline__ void multiply_stage(float (&d)[64], uint32_t a, uint32_t b) {
-    constexpr bool A_LOW = P::A_PLANES == 2, B_LOW = P::B_PLANES == 2;
-#pragma unroll
-    for (unsigned step = 0; step < WGMMA_DEPTH / 16; ++step) {
-        if constexpr (B_LOW) {
-            if (step == 0) multiply<P, 0>(d, a, 0, b, 1, step);
-            else multiply<P, 1>(d, a, 0, b, 1, step);
-        }
-        if constexpr (A_LOW) {
-            if (step == 0 && !B_LOW) multiply<P, 0>(d, a, 1, b, 0, step);
-            else multiply<P, 1>(d, a, 1, b, 0, step);
-        }
+struct Copied {
+    float (&d)[64];
+    uint32_t a, b;
+
+    template <int ADD>
+    __device__ __forceinline__ void multiply(unsigned a_plane, unsigned b_plane, unsigned step) const {
+        const uint64_t a_tile = P::A::descriptor(a, a_plane, step), b_tile = P::B::descriptor(b, b_plane, step);
+        if constexpr (P::NUMBER == Number::FP16) wgmma_f16_m64n128k16<P::A_MN, P::B_MN, ADD>(d, a_tile, b_tile);
+        else wgmma_bf16_m64n128k16<P::A_MN, P::B_MN, ADD>(d, a_tile, b_tile);
     }
-#pragma unroll
-    for (unsigned step = 0; step < WGMMA_DEPTH / 16; ++step) {
-        if (step == 0 && !A_LOW && !B_LOW) multiply<P, 0>(d, a, 0, b, 0, step);
-        else multiply<P, 1>(d, a, 0, b, 0, step);
-    }
-}
+};
 
 // What the tensor cores make of one step: a warpgroup's 64 x 128, and the powers of two in it, which b may have
 // different in both halves of the columns.
@@ -95,7 +78,7 @@ struct Consumer {
         const uint32_t stage = smem_u32(ring.smem) + ring.stage * P::STAGE;
         reg_fence(into.of);
         wgmma_fence();
-        multiply_stage<P>(into.of, P::A::base(stage + warpgroup * P::A::HALF), P::B::base(stage + P::A::BYTES));
+        multiply_stage<P>(Copied<P>{into.of, P::A::base(stage + warpgroup * P::A::HALF), P::B::base(stage + P::A::BYTES)});
         wgmma_commit();
         if constexpr (OTHERS) {
             wgmma_wait<1>();

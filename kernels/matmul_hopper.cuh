@@ -19,6 +19,7 @@ constexpr unsigned HOPPER_BARRIERS = (2 * MOST_STAGES + 2) * sizeof(uint64_t);
 constexpr unsigned HOPPER_SHARED = HOPPER_STAGES + HOPPER_BARRIERS + EPILOGUE_FLOATS<1> * sizeof(float);
 
 constexpr unsigned GROUP = 128, CONSUMERS = 2 * GROUP;   // threads
+constexpr unsigned STEPS = WGMMA_DEPTH / 16;             // of a stage, of 16 of the contraction each
 
 // The barrier of the warpgroups that multiply.
 struct Consumers {
@@ -96,6 +97,29 @@ __device__ __forceinline__ void produce(const HopperMatmul& g, uint8_t* smem) {
                 tma_load_3d(to + P::A_BYTES + i * P::B::COPY, &g.b, int(P::B::box_column(tile.n0, k, i)),
                             int(P::B::box_row(tile.n0, k)), 0, ring.full());
         }
+    }
+}
+
+// The products of one stage, by stage.multiply<ADD>(plane of a, of b, 16 of the contraction). The small terms of the whole
+// depth come first: as long as the sum is small, what its rounding loses is small too.
+template <class P, class Stage>
+__device__ __forceinline__ void multiply_stage(const Stage& stage) {
+    constexpr bool A_LOW = P::A_PLANES == 2, B_LOW = P::B_PLANES == 2;
+#pragma unroll
+    for (unsigned step = 0; step < STEPS; ++step) {
+        if constexpr (B_LOW) {
+            if (step == 0) stage.template multiply<0>(0, 1, step);
+            else stage.template multiply<1>(0, 1, step);
+        }
+        if constexpr (A_LOW) {
+            if (step == 0 && !B_LOW) stage.template multiply<0>(1, 0, step);
+            else stage.template multiply<1>(1, 0, step);
+        }
+    }
+#pragma unroll
+    for (unsigned step = 0; step < STEPS; ++step) {
+        if (step == 0 && !A_LOW && !B_LOW) stage.template multiply<0>(0, 0, step);
+        else stage.template multiply<1>(0, 0, step);
     }
 }
 

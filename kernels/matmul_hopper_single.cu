@@ -25,8 +25,6 @@
 // Test      tests/linear_backward.rs
 #include "matmul_hopper.cuh"
 
-constexpr unsigned STEPS = WGMMA_DEPTH / 16;   // of 16 of the contraction
-
 // The norms of the features of x stand behind all else in shared memory.
 constexpr unsigned MOST_FEATURES = 1280, OF_NORM = 4;
 constexpr unsigned FORMED_SHARED = HOPPER_SHARED + MOST_FEATURES * OF_NORM * sizeof(float);
@@ -183,33 +181,18 @@ struct Halves {
     }
 };
 
-template <class P, int ADD>
-__device__ __forceinline__ void multiply(float (&d)[64], const uint32_t (&a)[4], uint32_t b, unsigned b_plane,
-                                         unsigned step) {
-    wgmma_f16_m64n128k16<P::B_MN, ADD>(d, a, P::B::descriptor(b, b_plane, step));
-}
-
-// d = the products of one stage, the small terms first as in matmul_hopper.cu.
+// A stage whose tile of b is in shared memory at this.
 template <class P>
-__device__ __forceinline__ void multiply_stage(float (&d)[64], const Halves<P::A_PLANES == 2>& a, uint32_t b) {
-    constexpr bool A_LOW = P::A_PLANES == 2, B_LOW = P::B_PLANES == 2;
-#pragma unroll
-    for (unsigned step = 0; step < STEPS; ++step) {
-        if constexpr (B_LOW) {
-            if (step == 0) multiply<P, 0>(d, a.high[step], b, 1, step);
-            else multiply<P, 1>(d, a.high[step], b, 1, step);
-        }
-        if constexpr (A_LOW) {
-            if (step == 0 && !B_LOW) multiply<P, 0>(d, a.low[step], b, 0, step);
-            else multiply<P, 1>(d, a.low[step], b, 0, step);
-        }
+struct Taken {
+    float (&d)[64];
+    const Halves<P::A_PLANES == 2>& a;
+    uint32_t b;
+
+    template <int ADD>
+    __device__ __forceinline__ void multiply(unsigned a_plane, unsigned b_plane, unsigned step) const {
+        wgmma_f16_m64n128k16<P::B_MN, ADD>(d, a_plane ? a.low[step] : a.high[step], P::B::descriptor(b, b_plane, step));
     }
-#pragma unroll
-    for (unsigned step = 0; step < STEPS; ++step) {
-        if (step == 0 && !A_LOW && !B_LOW) multiply<P, 0>(d, a.high[step], b, 0, step);
-        else multiply<P, 1>(d, a.high[step], b, 0, step);
-    }
-}
+};
 
 // A warpgroup that multiplies. Both take turns: while the products of one are under way, the other adds up what it has
 // and splits what comes next.
@@ -248,7 +231,7 @@ __device__ __forceinline__ void consume(const Matmul& m, uint8_t* smem, unsigned
             reg_fence(part);
             a.fence();
             wgmma_fence();
-            multiply_stage<P>(part, a, P::B::base(smem_u32(smem) + ring.stage * P::STAGE));
+            multiply_stage<P>(Taken<P>{part, a, P::B::base(smem_u32(smem) + ring.stage * P::STAGE)});
             wgmma_commit();
             if (threadIdx.x % WARP == 0) mbar_arrive(ring.turn(warpgroup ^ 1));
             const bool last = k + WGMMA_DEPTH >= tile.k_end;

@@ -1,6 +1,6 @@
 //! A run of layers in evaluation. Statistics are known beforehand, so the product of a layer makes the operand of the
-//! layer above at once (`kernels/matmul_*.cu`), and z is never stored; the bits are those of
-//! one `linear` after the other, but where neither f nor a norm changes z: `linear` may then split it row by row.
+//! layer above at once (`kernels/matmul_*.cu`), and z is never stored; the bits are those of one `linear` after the other,
+//! but where neither f nor a norm changes z: `linear` may then split it row by row.
 
 use super::args::{self, Values, address};
 use super::linear::linear;

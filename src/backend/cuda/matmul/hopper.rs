@@ -41,13 +41,13 @@ pub(super) fn launch(cuda: &Cuda, product: Product, m: Matmul) -> Result<()> {
     let copied = m.a.planes > 0;
     let a = if copied { map(a)? } else { Zeroable::zeroed() };
     let b = map(b)?;
-    let formed = matches!(product, Product::Forward | Product::Flipped) && m.input.has_field();
-    let (file, entry) = match (copied, formed) {
+    let forms = matches!(product, Product::Forward | Product::Flipped) && m.input.has_field();
+    let (file, entry) = match (copied, forms) {
         (true, _) => (FILE, tensor_core_entry!("hopper", product, cuda.precision, (m.a.planes, m.b.planes))),
         (false, false) => (SINGLE_FILE, single(product, cuda.precision, m.b.planes)),
-        (false, true) => (SINGLE_FILE, self::formed(product, cuda.precision)),
+        (false, true) => (SINGLE_FILE, formed(product, cuda.precision)),
     };
-    let shared = if formed { FORMED_SHARED } else { SHARED };
+    let shared = if forms { FORMED_SHARED } else { SHARED };
     let blocks = m.tiles().min(cuda.device.processors);
     let grid = Grid { blocks: [blocks, 1, 1], threads: 384, shared };
     let args = HopperMatmul { a, b, m, unused: [0; 12] };
