@@ -1,16 +1,16 @@
 // combine.cu -- joins what the tiles and splits of a matrix product left, in their order.
 //
-//   combine_moments   mean and biased variance of a column, from the mean of each tile of it and the sum of squared
-//                     deviations from that: mean = sum n_i mean_i / n,
-//                     var = sum (squares_i + n_i (mean_i - mean)^2) / n, in f64
-//   combine_sums      sums in f64 over the tiles, of one or two quantities
-//   combine_splits    out = sum over splits of partial
+//   combine_moments     mean and biased variance of a column, from the mean of each tile of it and the sum of squared
+//                       deviations from that: mean = sum n_i mean_i / n,
+//                       var = sum (squares_i + n_i (mean_i - mean)^2) / n, in f64
+//   combine_gradients   what a backward pass of a layer leaves, at once: the sums in f64 over the tiles of the gradient
+//                       of its bias, and of those of the norm below it; dW = sum over splits of partial
 //
-// Shapes    first, second, and the outputs' sources [parts][columns], a part being 128 rows of `rows`; outputs
-//           [columns]; partial [splits][len]; out [len]
+// Shapes    first, second [parts][columns], a part being 128 rows of `rows`; their outputs [columns]; partial
+//           [splits][len]; out [len]
 // Aliasing  outputs may not overlap anything
-// Launch    256 threads: for 8 columns (moments, sums), or for 256 elements (splits)
-// Domain    rows, columns, splits, len >= 1
+// Launch    256 threads for 8 columns; then, where there are splits, for 256 of len
+// Domain    rows, splits >= 1; columns >= 1 of moments; columns or len 0: none of that
 // Repeats   the same bits everywhere: 32 threads a column take every 32nd part each, in order, and are joined pairwise
 // Cost      reads 8 or 16 bytes a part and column, for moments twice, the second time from the cache; 4 a split and
 //           element: bound by latency or memory
@@ -34,12 +34,17 @@ struct CombineSplits {
     unsigned splits, unused;
 };
 
+struct CombineGradients {
+    Combine bias, below;
+    CombineSplits weight;
+};
+
 // The column of a thread, and its share of what there is of it.
 struct Share {
     unsigned column, number, parts;
 
-    __device__ __forceinline__ explicit Share(const Combine& a)
-        : column(blockIdx.x * COLUMNS + threadIdx.x % COLUMNS), number(threadIdx.x / COLUMNS),
+    __device__ __forceinline__ Share(const Combine& a, unsigned block)
+        : column(block * COLUMNS + threadIdx.x % COLUMNS), number(threadIdx.x / COLUMNS),
           parts(column < a.columns ? (a.rows + TILE - 1) / TILE : 0) {}
 
     // The sum over its parts of term(index in [parts][columns], rows of the part).
@@ -77,7 +82,7 @@ __device__ __forceinline__ double join(double v, const Share& share) {
 
 extern "C" __global__ void __launch_bounds__(256) combine_moments(const __grid_constant__ Combine a) {
     wait_for_last_kernel();
-    const Share share(a);
+    const Share share(a, blockIdx.x);
     const double rows = a.rows;
     const double mean = join(share.sum(a, [&](size_t at, double n) { return n * a.first[at]; }), share) / rows;
     const double squares = join(share.sum(a, [&](size_t at, double n) {
@@ -89,9 +94,8 @@ extern "C" __global__ void __launch_bounds__(256) combine_moments(const __grid_c
     a.second_out[share.column] = float(squares / rows);
 }
 
-extern "C" __global__ void __launch_bounds__(256) combine_sums(const __grid_constant__ Combine a) {
-    wait_for_last_kernel();
-    const Share share(a);
+__device__ __forceinline__ void combine_sums(const Combine& a, unsigned block) {
+    const Share share(a, block);
     const double first = join(share.sum(a, [&](size_t at, double) { return a.first[at]; }), share);
     double second = 0.0;
     if (a.second) second = join(share.sum(a, [&](size_t at, double) { return a.second[at]; }), share);
@@ -100,9 +104,8 @@ extern "C" __global__ void __launch_bounds__(256) combine_sums(const __grid_cons
     if (a.second) a.second_out[share.column] = float(second);
 }
 
-extern "C" __global__ void __launch_bounds__(256) combine_splits(const __grid_constant__ CombineSplits a) {
-    wait_for_last_kernel();
-    const size_t i = size_t(blockIdx.x) * 256 + threadIdx.x;
+__device__ __forceinline__ void combine_splits(const CombineSplits& a, unsigned block) {
+    const size_t i = size_t(block) * 256 + threadIdx.x;
     if (i >= a.len) return;
     constexpr unsigned AT_ONCE = 16;
     float sum = 0.0f;
@@ -115,4 +118,13 @@ extern "C" __global__ void __launch_bounds__(256) combine_splits(const __grid_co
         for (unsigned s = 0; s < AT_ONCE; ++s) sum += v[s];
     }
     a.out[i] = sum;
+}
+
+extern "C" __global__ void __launch_bounds__(256) combine_gradients(const __grid_constant__ CombineGradients a) {
+    wait_for_last_kernel();
+    const unsigned of_bias = (a.bias.columns + COLUMNS - 1) / COLUMNS;
+    const unsigned of_sums = of_bias + (a.below.columns + COLUMNS - 1) / COLUMNS;
+    if (blockIdx.x < of_bias) combine_sums(a.bias, blockIdx.x);
+    else if (blockIdx.x < of_sums) combine_sums(a.below, blockIdx.x - of_bias);
+    else combine_splits(a.weight, blockIdx.x - of_sums);
 }

@@ -1,5 +1,5 @@
 //! Gradients of one layer: dz, x and W as operands (`kernels/planes.cu`), the two products with their epilogues
-//! (`kernels/matmul_*.cu`), column sums joined (`kernels/combine.cu`). Or all at once, of few operations.
+//! (`kernels/matmul_*.cu`), what tiles and splits left joined (`kernels/combine.cu`). Or all at once, of few operations.
 
 use super::args::{self, Values, address_of};
 use super::matmul::{TILE, TileSums, small, splits_first};
@@ -23,15 +23,14 @@ pub(super) fn linear_backward<R: Real>(
     if small::has_backward(&desc, delta) {
         return small::backward(cuda, desc, delta.grad, input, params, grads, below);
     }
-    let bias = desc.bias.map(|at| Ok((at, cuda.scratch(rows.div_ceil(TILE) * outputs)?))).transpose()?;
-    let sums = bias.as_ref().map(|(_, sums)| sums);
+    let mut parts = combine::Parts::default();
+    if desc.bias.is_some() {
+        parts.bias = Some(cuda.scratch(rows.div_ceil(TILE) * outputs)?);
+    }
     let unformed = planes::unformed(cuda, input, Linear { rows, inputs, outputs });
     // Beside such an x, dz is the second operand.
     let split = unformed.is_none() && splits_first(cuda, inputs);
-    let dz = planes::of_delta(cuda, delta, grads, (rows, outputs), split, sums)?;
-    if let Some((at, sums)) = bias {
-        combine::sum(cuda, &sums, (rows, outputs), address_of(grads, at))?;
-    }
+    let dz = planes::of_delta(cuda, delta, grads, (rows, outputs), split, parts.bias.as_ref())?;
 
     if let Some(below) = below {
         let formed;
@@ -42,14 +41,11 @@ pub(super) fn linear_backward<R: Real>(
                 &formed
             }
         };
-        let tiles = desc.below_norm.map(|at| Ok((at, TileSums::new(cuda, rows, inputs)?))).transpose()?;
-        let (shape, input) = ((rows, inputs, outputs), args::Input::from(input));
-        let sums = tiles.as_ref().map(|(_, sums)| sums);
-        matmul::below(cuda, (&dz, weight), shape, input, Values::all(below), sums)?;
-        if let Some((at, sums)) = tiles {
-            let to = (address_of(grads, at.beta), address_of(grads, at.gamma));
-            combine::sums(cuda, &sums, (rows, inputs), to)?;
+        if desc.below_norm.is_some() {
+            parts.below = Some(TileSums::new(cuda, rows, inputs)?);
         }
+        let (shape, input) = ((rows, inputs, outputs), args::Input::from(input));
+        matmul::below(cuda, (&dz, weight), shape, input, Values::all(below), parts.below.as_ref())?;
     }
 
     let formed;
@@ -60,5 +56,6 @@ pub(super) fn linear_backward<R: Real>(
             &formed
         }
     };
-    matmul::weight(cuda, (&dz, x), (outputs, inputs, rows), address_of(grads, desc.weight))
+    parts.weight = matmul::weight(cuda, (&dz, x), (outputs, inputs, rows), address_of(grads, desc.weight))?;
+    combine::gradients(cuda, &desc, &parts, grads)
 }

@@ -3,7 +3,7 @@
 use super::args::{self, Address, Values};
 use super::driver::Grid;
 use super::planes::Planes;
-use super::{Buffer, Cuda, Kernel, combine};
+use super::{Buffer, Cuda, Kernel};
 use crate::Result;
 use crate::backend::Precision;
 use bytemuck::{Pod, Zeroable};
@@ -94,6 +94,12 @@ impl TileSums {
     }
 }
 
+/// A product [m, n] of which each split of the contraction is still by itself: [splits, m, n].
+pub(super) struct Splits {
+    pub partial: Buffer<f32>,
+    pub splits: usize,
+}
+
 /// `out [m, n] = a bᵀ + bias`, contracted over k; `sums` become the mean of each tile's column and the sum of squared
 /// deviations from it.
 pub(super) fn forward(
@@ -138,13 +144,13 @@ pub(super) fn below(
     launch(cuda, Product::Below, args)
 }
 
-/// `out [m, n] = dzᵀ x`, contracted over k in splits that are added in order.
+/// `out [m, n] = dzᵀ x`, contracted over k; or the splits that are to be added for it, in order.
 pub(super) fn weight(
     cuda: &Cuda,
     (dz, x): (&Planes, &Planes),
     (m, n, k): (usize, usize, usize),
     out: Address,
-) -> Result<()> {
+) -> Result<Option<Splits>> {
     let (splits, k_per_split) = splits(m, n, k);
     let in_f32 = Values::in_f32(out);
     let (product, args) = match x.unformed {
@@ -155,13 +161,13 @@ pub(super) fn weight(
         }
     };
     if splits == 1 {
-        return launch(cuda, product, args);
+        launch(cuda, product, args)?;
+        return Ok(None);
     }
     let partial = cuda.scratch::<f32>(splits * m * n)?;
-    let out_of_splits = Values::in_f32(partial.address());
-    let args = Matmul { out: out_of_splits, splits: splits as u32, k_per_split: k_per_split as u32, ..args };
-    launch(cuda, product, args)?;
-    combine::splits(cuda, &partial, splits, m * n, out)
+    let out = Values::in_f32(partial.address());
+    launch(cuda, product, Matmul { out, splits: splits as u32, k_per_split: k_per_split as u32, ..args })?;
+    Ok(Some(Splits { partial, splits }))
 }
 
 impl Matmul {
