@@ -27,6 +27,10 @@ const FLAGS: [&str; 5] = ["--fatbin", "-O3", "-std=c++17", "--fmad=false", "-Xpt
 /// The release that `scripts/get-nvcc.sh` installs. Its warnings are errors; those of others cannot be foreseen.
 const PINNED: &str = "13.0.";
 
+/// Kernels that share their registers out anew have to begin with so many a thread, which is what their launch bounds
+/// allow: those who ask for more would wait for ever.
+const SHARED_OUT: &str = "Used 168 registers";
+
 /// Variables that nvcc itself reads.
 const NVCC_VARIABLES: [&str; 3] = ["NVCC_CCBIN", "NVCC_PREPEND_FLAGS", "NVCC_APPEND_FLAGS"];
 
@@ -223,6 +227,14 @@ impl Kernel {
             let lacks = ["host compiler", "cc1plus", "gcc: No such"].iter().any(|sign| said.contains(sign));
             let hint = if lacks { "\nnvcc needs a host g++ (Debian: apt-get install g++)" } else { "" };
             return Err(format!("nvcc failed\n{words}{hint}"));
+        }
+        let shares_out = with_headers(&self.file).iter().any(|(_, text)| text.contains("setmaxnreg"));
+        let begins_otherwise = |line: &str| line.contains("Used ") && !line.contains(SHARED_OUT);
+        if let Some(line) = said.lines().filter(|_| shares_out).find(|line| begins_otherwise(line)) {
+            return Err(format!(
+                "nvcc {} gives a kernel other registers than it must have: {line}",
+                nvcc.version
+            ));
         }
         for warning in said.lines().filter(|line| line.contains("warning")) {
             println!("cargo:warning={}: {warning}", self.file.display());

@@ -157,6 +157,8 @@ def run(packed, card, out, args, torch, limit, versions, remarks):
     down slows both; a second round begins when the first is through."""
     (out / "raw").mkdir(exist_ok=True)
     ours, theirs, longest = {}, {}, max(60, limit.left(6 * LONGEST) / 6)
+    if torch and (why := torch.settle(limit)):
+        remarks.append(f"PyTorch's steps were not compiled beforehand: {why}")
     for number in range(1, args.rounds + 1):
         for workload in args.workloads:
             if limit.left() < LEAST:

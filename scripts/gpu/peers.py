@@ -8,6 +8,8 @@ import subprocess
 from .programs import ROOT
 from .tests import lines_of
 
+ENDED = "the process ended"
+
 LONGEST = 120
 """Seconds after which a peer counts as hanging; compiling a step takes the most."""
 
@@ -21,7 +23,8 @@ class Torch:
     def __init__(self, python, device, out):
         self.command = [python, ROOT / "scripts" / "peers" / "bench.py", "--serve", "--device", device]
         self.command += ["--reps", "10", "--max-seconds", "1.5"]
-        self.log, self.process, self.lines, self.preparing, self.about = out / "peers.log", None, None, 0, None
+        self.device, self.log = device, out / "peers.log"
+        self.process, self.lines, self.preparing, self.about, self.unusable = None, None, 0, None, None
 
     def prepare(self, requests):
         """Has steps compiled, while something else goes on."""
@@ -29,17 +32,29 @@ class Torch:
             self.send(dict(request, do="prepare"))
             self.preparing += 1
 
-    def ask(self, request, limit):
-        """Results of one request, or why there are none."""
+    def settle(self, limit):
+        """Waits for what is being prepared, which would disturb a measurement: why it does not end, if so."""
         while self.preparing:
             # What went wrong in there will do so again, and be told then.
-            answer, why = self.answer(limit)
+            _, why = self.answer(limit)
             if why:
-                return None, why
+                return self.unusable or why
             self.preparing -= 1
-        self.send(dict(request, do="run"))
-        answer, why = self.answer(limit)
-        return (None, why) if why else (answer.get("results"), answer.get("error"))
+        return None
+
+    def ask(self, request, limit):
+        """Results of one request, or why there are none."""
+        why = self.settle(limit)
+        for _ in range(2):
+            if why or self.unusable:
+                break
+            self.send(dict(request, do="run"))
+            answer, why = self.answer(limit)
+            if why is None:
+                return answer.get("results"), answer.get("error")
+            # An error of the card may have ended the process behind its last answer: then in another one.
+            why = None if why == ENDED else why
+        return None, why or self.unusable or ENDED
 
     def send(self, request):
         if self.process is None:
@@ -51,8 +66,10 @@ class Torch:
             pass  # reading its answer will tell
 
     def start(self):
-        # A stand-in for the driver is not for PyTorch.
-        environment = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
+        environment = dict(os.environ)
+        if self.device == "cpu":
+            # The stand-in for the driver that is found by it is not for PyTorch.
+            environment.pop("LD_LIBRARY_PATH", None)
         with open(self.log, "a") as log:
             self.process = subprocess.Popen(
                 self.command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
@@ -65,7 +82,9 @@ class Torch:
             while True:
                 line = self.lines.get(timeout=limit.left(LONGEST))
                 if line is None:
-                    why = "the process ended"
+                    why = ENDED
+                    if self.about is None:
+                        self.unusable = f"PyTorch does not start: see {self.log.name}"
                     break
                 answer = json.loads(line)
                 if self.about:

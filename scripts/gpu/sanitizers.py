@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,9 @@ TOOLS = ["memcheck", "racecheck", "initcheck"]
 
 SKIPPED = ["large_", *SLOW]
 """Too long under a tool that slows kernels down a hundredfold."""
+
+LEAST = 30
+"""Seconds below which no tool is begun."""
 
 LONGEST = 3600
 """Seconds after which a tool is stopped."""
@@ -30,7 +34,7 @@ def run(program, out, only, limit, remarks):
 
 
 def check(sanitizer, tool, program, out, only, limit, remarks):
-    if limit.left() == 0:
+    if limit.left() < LEAST:
         return limit.skip(tool)
     command = [sanitizer, "--tool", tool, program, "--test-threads", "1", "--format", "json"]
     command += [only] if only else []
@@ -39,22 +43,32 @@ def check(sanitizer, tool, program, out, only, limit, remarks):
     environment = os.environ | dict(NETDYN_REQUIRE_CUDA="1")
     log = out / f"{tool}.log"
     with open(log, "w") as file:
-        options = dict(cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
+        # In a group of its own: the program under the tool is to end with it.
+        options = dict(cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(command, **options)
         try:
-            ending = f"exit code {subprocess.run(command, timeout=limit.left(LONGEST), **options).returncode}"
+            ending = f"exit code {process.wait(limit.left(LONGEST))}"
         except subprocess.TimeoutExpired:
             ending = "stopped"
-            limit.skip(f"the rest of {tool}")
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
     text = log.read_text(errors="replace")
     ended = [event for line in text.splitlines() if (event := event_in(line)).get("event") in EVENTS]
     summary = SUMMARY.findall(text)
     # Without a summary the tool itself failed, or was stopped: that is no clean result.
-    if not summary:
+    no_time = ending == "stopped" and limit.left() == 0
+    if no_time:
+        limit.skip(f"the rest of {tool}")
+    elif not summary:
         remarks.append(f"{tool} gave no summary ({ending}): see {tool}.log")
     failed = [event["name"] for event in ended if event["event"] == "failed"]
     if failed:
         remarks.append(f"under {tool} failed: {', '.join(failed)}")
     limit.note(f"{tool}: {len(ended)} tests")
+    if no_time and not failed:
+        return None
     return dict(tool=tool, tests=len(ended), errors=sum(map(int, summary)) if summary else None)
 
 

@@ -135,7 +135,12 @@ def graph(loss, optimizer):
     recording = torch.cuda.CUDAGraph()
     with torch.cuda.graph(recording):
         step()
-    return recording.replay
+
+    def replay(of=step):
+        # A recording does not keep alive what it works on: network, samples, moments.
+        recording.replay()
+
+    return replay
 
 
 def compiled_graph(loss, optimizer):

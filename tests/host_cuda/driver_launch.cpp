@@ -232,7 +232,8 @@ Result cuTensorMapEncodeTiled(TensorMapContents* map, int type, unsigned rank, v
         m.size[d] = sizes[d];
         m.box[d] = box[d];
         if (d > 0) m.stride[d] = strides[d - 1];
-        const bool strided = d == 0 || (m.stride[d] % 16 == 0 && m.stride[d] < uint64_t(1) << 40);
+        const bool strided = d == 0 || (m.stride[d] % 16 == 0 && m.stride[d] < uint64_t(1) << 40 &&
+                                        m.stride[d] >= m.stride[d - 1] * m.size[d - 1]);
         if (!strided || sizes[d] == 0 || sizes[d] > uint64_t(1) << 32 || box[d] == 0 || box[d] > 256 ||
             element_strides[d] != 1)
             return INVALID_VALUE;

@@ -124,9 +124,9 @@ impl Planes {
             Format::Bfloat => (values.is_narrow() && aligned(8, 16)).then_some(1),
             Format::HalfPair | Format::Half => (split && !values.is_narrow() && aligned(2, 8)).then_some(0),
         };
-        let (data, pitch) = (values.data, shape.1 as u32);
+        let (data, plane_stride, pitch) = (values.data, (shape.0 * shape.1) as u64, shape.1 as u32);
         planes.map(|planes| Planes {
-            operand: Operand { data, pitch, planes, scale: 1.0, ..Operand::zeroed() },
+            operand: Operand { data, plane_stride, pitch, planes, scale: 1.0, ..Operand::zeroed() },
             unformed: None,
             shape,
             data: None,

@@ -19,6 +19,7 @@ pub use tensor_map::{Stack, TensorMap};
 
 use crate::error::{Error, Result};
 use cudarc::driver::{DriverError, result, sys};
+use load::Modules;
 use sequence::State;
 use std::ffi::c_void;
 use std::ptr::null_mut;
@@ -36,6 +37,7 @@ pub struct Device {
     pub capability: u32,
     /// Multiprocessors.
     pub processors: u32,
+    modules: Modules,
     state: Mutex<State>,
     transfers: Transfers,
 }
@@ -70,6 +72,7 @@ impl Device {
                 name: card.name,
                 capability: card.capability,
                 processors: card.processors,
+                modules: Modules::default(),
                 state: Mutex::default(),
                 transfers: Transfers::default(),
             })
@@ -140,8 +143,10 @@ impl Drop for Device {
         // An error on the way out has nobody to tell.
         let _ = self.trim();
         self.transfers = Transfers::default();
-        // SAFETY: buffers and graphs hold the device, so none is left; the stream is empty after `trim`.
+        // SAFETY: buffers and graphs hold the device, so none is left; the stream is empty after `trim`, which has bound the
+        // context.
         unsafe {
+            self.modules.unload();
             let _ = result::stream::destroy(self.stream);
             let _ = result::primary_ctx::release(self.handle);
         }
