@@ -14,6 +14,7 @@ on_each_backend!(
     small_writes_arrive_in_order,
     a_step_is_one_graph_and_allocates_nothing,
     a_small_step_is_nine_launches,
+    a_normalised_layer_is_eight_launches,
     kernels_overlap_where_they_wait,
     shapes_keep_their_graphs,
     work_between_steps_changes_nothing,
@@ -102,6 +103,17 @@ fn a_small_step_is_nine_launches(_: &Cuda) {
     let before = cuda.counters();
     training.step(training.len);
     assert_eq!(cuda.counters().launches - before.launches, 9);
+}
+
+/// Operands, product, moments and norm, then dz, the gradient below, that of W, and what their tiles left: twice, but that
+/// nothing is below the first layer. The layer of the logits, the loss and the update take the rest: one forward, one, six
+/// backward, two.
+fn a_normalised_layer_is_eight_launches(_: &Cuda) {
+    let cuda = Cuda::open(0, Precision::F32).unwrap();
+    let mut training = Training::new(&cuda, true);
+    let before = cuda.counters();
+    training.step(training.len);
+    assert_eq!(cuda.counters().launches - before.launches, 8 + (8 - 1) + (1 + 1 + 6 + 2));
 }
 
 /// As launches and in graphs: all kernels from 9.0 on, none before.
