@@ -107,8 +107,8 @@ pub fn basins<B: Backend>(bench: &mut Bench<'_, B>, samples: usize) {
 }
 
 /// What a probe of everything takes: rank distributions of all layers, both basins, the L-map's pruning curve.
-pub fn full<B: Backend>(bench: &mut Bench<'_, B>) {
-    whole_analysis(bench, ("analysis_full", SAMPLES), |work| {
+pub fn full<B: Backend>(bench: &mut Bench<'_, B>, samples: usize) {
+    whole_analysis(bench, ("analysis_full", samples), |work| {
         let (network, net, samples) = &*work;
         analysis::rpd(net, network, samples, &Options::default())?;
         let curve = analysis::lmap(net, network, samples, &Options::default())?;

@@ -38,6 +38,7 @@ fn bench(cpu: &Cpu) -> Result<()> {
     let cpu = &mut Bench { criterion, backend: cpu, device: None };
     of_products(cpu);
     of_the_rest(cpu);
+    steps::small_net_8seeds(cpu, [cpu.backend; steps::SEEDS]);
     on_cards(criterion)?;
     criterion.final_summary();
     Ok(())
@@ -67,10 +68,11 @@ fn on_cards(criterion: &mut Criterion) -> Result<()> {
         of_products(card);
         if precision == Precision::F32 {
             of_the_rest(card);
+            let streams = (0..steps::SEEDS).map(|_| Cuda::open(0, precision)).collect::<Result<Vec<_>>>()?;
             analyses::ranks_layer(card);
             analyses::basins(card, 60_000);
-            analyses::full(card);
-            steps::small_net_8seeds(card)?;
+            analyses::full(card, 60_000);
+            steps::small_net_8seeds(card, std::array::from_fn(|i| &streams[i]));
             steps::growth(card);
         }
     }
@@ -95,6 +97,7 @@ fn of_the_rest<B: Backend>(bench: &mut Bench<'_, B>) {
     analyses::rpd_layer(bench);
     analyses::lmap_curve(bench);
     analyses::basins(bench, 2_000);
+    analyses::full(bench, 2_000);
     operations::normals(bench);
     operations::gram(bench);
 }

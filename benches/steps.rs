@@ -3,8 +3,7 @@
 use crate::Bench;
 use crate::inputs::{deep_spec, narrowed, network, normalised_spec, plain_spec, shrunk, split};
 use netdyn::Result;
-use netdyn::backend::cuda::Cuda;
-use netdyn::backend::{Activation, Backend, LossKind, Optimizer, Part, Precision, Rows, Update};
+use netdyn::backend::{Activation, Backend, LossKind, Optimizer, Part, Rows, Update};
 use netdyn::model::{Net, Samples, Spec, Trainer};
 
 const BETAS: [f64; 2] = [0.9, 0.999];
@@ -43,31 +42,30 @@ fn small_spec() -> Spec {
 }
 
 /// Seeds of the small network that are trained at once.
-const SEEDS: usize = 8;
+pub const SEEDS: usize = 8;
 
-/// A step of each of eight small networks, each on a stream of its own, as `reproduce --jobs 8` has them.
-pub fn small_net_8seeds(bench: &mut Bench<'_, Cuda>) -> Result<()> {
-    let cards = (0..SEEDS).map(|_| Cuda::open(0, Precision::F32)).collect::<Result<Vec<Cuda>>>()?;
+/// A step of each of eight small networks, on processors of their own: on a card these are streams, which `reproduce --jobs 8`
+/// has, too. The check is that of one of them, which are all alike.
+pub fn small_net_8seeds<B: Backend>(bench: &mut Bench<'_, B>, processors: [&B; SEEDS]) {
     let (spec, case) = (small_spec(), ("small_net_8seeds", 200));
     let batch = shrunk(case.1);
+    let checks = bench.checks(case);
     let make = |_| {
-        let trainer = |card| -> Result<_> {
-            let samples = Samples::new(card, &split(batch))?;
-            let net = Net::<_, f32>::new(card, &network(spec.clone(), 1.0))?;
-            Ok((Trainer::new(net, LossKind::Mse, ADAMW, 0, batch)?, samples))
-        };
-        cards.iter().map(trainer).collect::<Result<Vec<_>>>()
+        let new = |backend| Training::new(backend, &spec, LossKind::Mse, ADAMW, batch);
+        let mut trainings = processors.into_iter().map(new).collect::<Result<Vec<_>>>()?;
+        let losses = trainings.iter_mut().map(Training::first_losses).collect::<Result<Vec<_>>>()?;
+        checks.record(&losses[0]);
+        Ok(trainings)
     };
-    let wait = |_: &Cuda| {
-        for card in &cards {
-            card.download(Part::new(&card.zeros::<u8>(1)?, 0, 1))?;
+    let wait = |_| {
+        for backend in processors {
+            backend.download(Part::new(&backend.zeros::<u8>(1)?, 0, 1))?;
         }
         Ok(())
     };
-    bench.time_until(case, SEEDS as u64 * flops(&spec, batch), make, wait, |_, trainers| {
-        trainers.iter_mut().try_for_each(|(trainer, samples)| trainer.step(samples, Rows::From(0), batch))
+    bench.time_until(case, SEEDS as u64 * flops(&spec, batch), make, wait, |_, trainings| {
+        trainings.iter_mut().try_for_each(Training::step)
     });
-    Ok(())
 }
 
 /// How a step grows with width, with depth and with the batch, the others as in the papers' deep network.
@@ -85,14 +83,8 @@ pub fn growth<B: Backend>(bench: &mut Bench<'_, B>) {
 
 fn grown<B: Backend>(bench: &mut Bench<'_, B>, case: (&str, usize), spec: Spec, batch: usize) {
     let batch = shrunk(batch);
-    let make = |backend| {
-        let samples = Samples::new(backend, &split(batch))?;
-        let net = Net::<_, f32>::new(backend, &network(spec.clone(), 1.0))?;
-        Ok((Trainer::new(net, LossKind::CrossEntropy, ADAM, 0, batch)?, samples))
-    };
-    bench.time(case, flops(&spec, batch), make, |_, (trainer, samples)| {
-        trainer.step(samples, Rows::From(0), batch)
-    });
+    let make = |backend| Training::new(backend, &spec, LossKind::CrossEntropy, ADAM, batch);
+    bench.time(case, flops(&spec, batch), make, |_, training| training.step());
 }
 
 /// The check is the loss of the first three steps.
@@ -106,20 +98,39 @@ fn step<B: Backend>(
     let batch = shrunk(case.1);
     let checks = bench.checks(case);
     let make = |backend| {
-        let samples = Samples::new(backend, &split(batch))?;
-        let net = Net::<_, f32>::new(backend, &network(spec.clone(), 1.0))?;
-        let mut trainer = Trainer::new(net, loss, update, 0, batch)?;
-        let mut losses = vec![];
-        for _ in 0..3 {
-            trainer.step(&samples, Rows::From(0), batch)?;
-            losses.push(trainer.last_batch(batch)?.0);
-        }
-        checks.record(&losses);
-        Ok((trainer, samples))
+        let mut training = Training::new(backend, &spec, loss, update, batch)?;
+        checks.record(&training.first_losses()?);
+        Ok(training)
     };
-    bench.time(case, flops(&spec, batch), make, |_, (trainer, samples)| {
-        trainer.step(samples, Rows::From(0), batch)
-    });
+    bench.time(case, flops(&spec, batch), make, |_, training| training.step());
+}
+
+/// Steps on one fixed batch.
+struct Training<'b, B: Backend> {
+    trainer: Trainer<'b, B, f32>,
+    samples: Samples<B>,
+    batch: usize,
+}
+
+impl<'b, B: Backend> Training<'b, B> {
+    fn new(backend: &'b B, spec: &Spec, loss: LossKind, update: Update, batch: usize) -> Result<Self> {
+        let samples = Samples::new(backend, &split(batch))?;
+        let net = Net::new(backend, &network(spec.clone(), 1.0))?;
+        Ok(Training { trainer: Trainer::new(net, loss, update, 0, batch)?, samples, batch })
+    }
+
+    fn step(&mut self) -> Result<()> {
+        self.trainer.step(&self.samples, Rows::From(0), self.batch)
+    }
+
+    /// Those of three steps.
+    fn first_losses(&mut self) -> Result<Vec<f64>> {
+        let loss = |_| {
+            self.step()?;
+            Ok(self.trainer.last_batch(self.batch)?.0)
+        };
+        (0..3).map(loss).collect()
+    }
 }
 
 /// Forward, weight gradient and input gradient; the last is not needed for the first layer.

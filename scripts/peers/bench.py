@@ -61,6 +61,7 @@ ANALYSES = {
     "lmap_curve/60000": analyses.lmap_curve,
     "basin_sample/2000": partial(analyses.basin_sample, count=shrunk(2_000)),
     "basin_weight/2000": partial(analyses.basin_weight, count=shrunk(2_000)),
+    "analysis_full/2000": partial(analyses.full, count=shrunk(2_000)),
 }
 # For cards alone.
 LARGE = {
