@@ -68,10 +68,10 @@ fn on_cards(criterion: &mut Criterion) -> Result<()> {
         of_products(card);
         if precision == Precision::F32 {
             of_the_rest(card);
-            let streams = (0..steps::SEEDS).map(|_| Cuda::open(0, precision)).collect::<Result<Vec<_>>>()?;
             analyses::ranks_layer(card);
             analyses::basins(card, 60_000);
             analyses::full(card, 60_000);
+            let streams = (0..steps::SEEDS).map(|_| Cuda::open(0, precision)).collect::<Result<Vec<_>>>()?;
             steps::small_net_8seeds(card, std::array::from_fn(|i| &streams[i]));
             steps::growth(card);
         }
