@@ -44,8 +44,8 @@ fn small_spec() -> Spec {
 /// Seeds of the small network that are trained at once.
 pub const SEEDS: usize = 8;
 
-/// A step of each of eight small networks, on processors of their own: on a card these are streams, which `reproduce --jobs 8`
-/// has, too. The check is that of one of them, which are all alike.
+/// A step of each of eight small networks: on a card each has a stream of its own, as in `reproduce --jobs 8`; on the CPU they
+/// take turns. The check is that of one of them, which are all alike.
 pub fn small_net_8seeds<B: Backend>(bench: &mut Bench<'_, B>, processors: [&B; SEEDS]) {
     let (spec, case) = (small_spec(), ("small_net_8seeds", 200));
     let batch = shrunk(case.1);
